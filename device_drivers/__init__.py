@@ -1,0 +1,1 @@
+"""Talks to devices and to the DCC; knows nothing of packs, verdicts or reports."""

@@ -1,0 +1,1 @@
+"""Rig I/O: power, load, gas flow and tamper."""

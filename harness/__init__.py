@@ -1,0 +1,1 @@
+"""Test-lab orchestration harness for SMETS1 device rigs (SEC Appendix AK)."""

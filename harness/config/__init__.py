@@ -1,0 +1,1 @@
+"""YAML and CSV to validated values; errors name file and line."""

@@ -1,0 +1,300 @@
+"""What a test holds in its hand: device drivers, service user, bench, clock and evidence.
+
+These protocols are the drivers' data sheet. :mod:`device_drivers` implements them; a test pack, which may
+not import drivers, annotates its fixtures with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+from harness.domain.lab import Rig, ServiceRequest
+from harness.domain.payload import Payload
+from harness.domain.words import DeviceType, SupplyState, UserRole
+
+T = TypeVar("T")
+
+Value = bool | int | Decimal | str | bytes | datetime | tuple[Any, ...] | Mapping[str, Any]
+Body = Mapping[str, Any] | None
+"""A DUIS body below its SRV element: element name → text, number, nested mapping, or a list for repeats.
+
+Insertion order is element order; a key that begins with ``@`` is an attribute, ``""`` the text beside one::
+
+    {"Prepayment": {"SuspendDebtDisabled": False, "SuspendDebtEmergency": True, "DisablementThreshold": 0}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a device says it is; held against its Device Model (Clause 8.4(c))."""
+
+    device_id: str
+    manufacturer: str
+    model: str
+    serial_number: str
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One row of a device's log: when (aware UTC), and its columns by name."""
+
+    timestamp: datetime
+    values: Mapping[str, Value]
+
+
+class LabClock(Protocol):
+    """Lab time. On a simulated rig a wait jumps; on a physical one it waits, with progress."""
+
+    def now(self) -> datetime:
+        """Lab time now, aware UTC."""
+
+    def sleep(self, duration: timedelta) -> None:
+        """Let lab time pass."""
+
+    def until(self, condition: Callable[[], T | None], *, within: timedelta, what: str) -> T:
+        """The first true value that ``condition`` gives; :class:`DeviceTimeout` naming ``what`` if late."""
+
+
+class Device(Protocol):
+    """What every device of a rig offers over its own port."""
+
+    @property
+    def device_id(self) -> str:
+        """The EUI-64, ``XX-XX-XX-XX-XX-XX-XX-XX``."""
+
+    @property
+    def device_type(self) -> DeviceType:
+        """ESME, GSME or CH."""
+
+    def identity(self) -> Identity:
+        """What the device says it is."""
+
+    def clock(self) -> datetime:
+        """The device's own clock, aware UTC."""
+
+    def read(self, item: str) -> Any:
+        """The value of a named item (``"active_import"``), in the unit that :meth:`unit` tells."""
+
+    def read_many(self, items: Sequence[str]) -> Mapping[str, Any]:
+        """Several items in one go."""
+
+    def write(self, item: str, value: Any) -> None:
+        """Write a named item through the lab's management access; :class:`AccessRefused` if not allowed."""
+
+    def unit(self, item: str) -> str:
+        """The unit of an item: ``"Wh"``, ``"V"``, ``"m3"``, ``"millipence"`` or ``""``."""
+
+    def items(self, kind: str | None = None) -> tuple[str, ...]:
+        """Names of the items, all or of one kind: register, setting, state, identity."""
+
+    def snapshot(self, kinds: Sequence[str] = ("setting", "state")) -> Mapping[str, Any]:
+        """All items of the given kinds at once: proof that nothing else changed."""
+
+    def log(
+        self, name: str, start: datetime | None = None, end: datetime | None = None
+    ) -> tuple[LogEntry, ...]:
+        """Rows of a named log with ``start <= timestamp <= end``; the whole log by default."""
+
+    def clear_log(self, name: str) -> None:
+        """Empty a log through the lab's management access."""
+
+    def perform(self, command: str, argument: Any = None) -> Any:
+        """Run a named command (``"activate_emergency_credit"``) through the lab's management access."""
+
+
+class Meter(Device, Protocol):
+    """What an ESME and a GSME have in common."""
+
+    def supply(self) -> SupplyState:
+        """The state of the contactor or valve as the meter tells it."""
+
+    def operate_supply(self, state: SupplyState) -> None:
+        """Disable, enable or arm through the lab's management access."""
+
+
+class Esme(Meter, Protocol):
+    """An electricity meter (Electricity Smart Metering Equipment)."""
+
+
+class Gsme(Meter, Protocol):
+    """A gas meter (Gas Smart Metering Equipment)."""
+
+
+class CommunicationsHub(Device, Protocol):
+    """A communications hub, with its gas proxy."""
+
+    def han_devices(self) -> tuple[str, ...]:
+        """Device ids on the HAN Device Log."""
+
+    def wake_ups(self) -> int:
+        """How often the WAN woke the hub by SMS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the bench's reference meters counted: the truth that a meter's registers are held against."""
+
+    active_import: Decimal  # Wh
+    active_export: Decimal  # Wh
+    reactive_import: Decimal  # varh
+    reactive_export: Decimal  # varh
+    gas_volume: Decimal  # m3
+
+
+class Bench(Protocol):
+    """The rig's I/O: mains, loads, gas flow, tamper switches and reference meters."""
+
+    def load(self, active: int, reactive: int = 0) -> None:
+        """Set the demand behind the electricity meter, in W (negative: export) and var."""
+
+    def voltage(self, volts: float) -> None:
+        """Set the mains voltage, in V."""
+
+    def gas_flow(self, litres_per_hour: int) -> None:
+        """Set the appetite of the gas appliances, in l/h at metering conditions."""
+
+    def mains(self, on: bool) -> None:
+        """Switch the mains to the electricity meter and the hub."""
+
+    def tamper(self, device: DeviceType, open_: bool) -> None:
+        """Open or close a device's cover."""
+
+    def reference(self) -> Flow:
+        """What has really flowed since the rig was opened."""
+
+    def safe(self) -> None:
+        """No load, no gas flow, covers closed, mains on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgery:
+    """How a request is to be wrong on purpose. Each field left alone is done rightly."""
+
+    signature: str = ""  # "broken", "missing" or "stranger" (a key that the DCC does not know)
+    counter: str = ""  # "replayed": the last counter again
+    command_variant: int | None = None
+    service_reference: str = ""
+    service_reference_variant: str = ""  # another SRV than the body's
+    path: str = ""  # "serviceS", "serviceD" or "serviceT" against the rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceResponse:
+    """The last word on one request, whole and verified.
+
+    ``code`` is the DUIS response code; ``acknowledgement`` the code of the synchronous answer (``I99``).
+    ``payload`` reads the ``…Rsp`` element of a SMETS1 response, or the response message of a non-device one.
+    """
+
+    request_id: str
+    srv: str
+    acknowledgement: str
+    code: str
+    device_id: str  # who answered (BusinessOriginatorID); empty for a refusal or non-device answer
+    success: bool
+    payload: Payload
+    debug: tuple[str, ...]  # the SMETS1Debug errors
+    timestamp: datetime | None  # the device's own, where the response carries one
+    elapsed: timedelta  # lab time from sending to the response
+    problems: tuple[str, ...]  # what is wrong with the message itself: schema, signatures, correlation
+    xml: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert that reached the lab's receive address."""
+
+    code: str  # GBCS hex alert code of a device alert, or the DCC alert code
+    device_id: str
+    description: str
+    timestamp: datetime | None
+    problems: tuple[str, ...]
+    xml: bytes = field(repr=False)
+
+
+class ServiceUser(Protocol):
+    """The service user simulator of Clause 17.1: builds, signs and sends DUIS requests.
+
+    One identity, gateway connection and receive address serve a whole lab; the user of a rig sees what
+    concerns its own devices.
+    """
+
+    @property
+    def catalogue(self) -> Mapping[str, ServiceRequest]:
+        """The lab's Service Request catalogue."""
+
+    def request(
+        self,
+        srv: str,
+        target: Device | str,
+        body: Body = None,
+        *,
+        role: UserRole | None = None,
+        forgery: Forgery | None = None,
+        within: timedelta | None = None,
+    ) -> ServiceResponse:
+        """Send and wait for the last word: a refusal, the non-device answer, or the device's response.
+
+        ``role`` defaults to the catalogue's first role that fits the device. A response later than
+        ``within`` (default: the lab's limit), or none, is a :class:`DeviceTimeout`.
+        """
+
+    def vend(self, meter: Device, pence: int) -> str:
+        """A UTRN (20 digits) that tops the meter up by so many pence; each is good once."""
+
+    def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
+        """The first alert of that code from the device after ``since``; :class:`DeviceTimeout` if none."""
+
+    def alerts(self, device: Device, *, since: datetime | None = None) -> tuple[Alert, ...]:
+        """All alerts of the device so far, oldest first."""
+
+    def strays(self) -> tuple[str, ...]:
+        """Messages about this rig's devices that nobody waited for: duplicates, late or unknown answers."""
+
+
+class EvidenceLog(Protocol):
+    """The evidence of the attempt in hand."""
+
+    def note(self, title: str, detail: Any = None) -> None:
+        """Write a step down: what was done and what was seen."""
+
+    def attach(self, name: str, content: bytes | str, media_type: str = "text/plain") -> None:
+        """Keep a file with the attempt."""
+
+    def expect(self, what: str, *, found: Any, expected: Any) -> None:
+        """Record expected and found, then fail the test if they differ."""
+
+    def expect_between(self, what: str, *, found: Any, low: Any, high: Any) -> None:
+        """As :meth:`expect`, for ``low <= found <= high``: a reading that may move while it is read."""
+
+
+class RigInHand(Protocol):
+    """The rig that a worker holds a lease on."""
+
+    @property
+    def rig(self) -> Rig:
+        """The rig as the lab file describes it."""
+
+    @property
+    def devices(self) -> Mapping[DeviceType, Device]:
+        """Drivers by device type."""
+
+    @property
+    def bench(self) -> Bench:
+        """The rig's I/O."""
+
+    @property
+    def clock(self) -> LabClock:
+        """The rig's lab time."""
+
+    @property
+    def user(self) -> ServiceUser:
+        """The service user, seen from this rig."""
+
+    def close(self) -> None:
+        """Put the bench in its safe state and let go of every port; never raises twice."""

@@ -1,0 +1,198 @@
+"""What a lab has, as frozen values: rigs, device models, DMCs, EPCL entries, environments, catalogue.
+
+These are read from YAML and CSV by :mod:`harness.config` and handed to everybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceModel:
+    """A Device Model: manufacturer, model and the firmware that the phase is tested with."""
+
+    id: str
+    type: DeviceType
+    manufacturer: str
+    model: str
+    hardware: str
+    firmware: str  # the baseline of Clause 8.4(c)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceModelCombination:
+    """A DMC (Clause 1.1): one Device Model for each device type that the installation has."""
+
+    id: str
+    release: CapabilityRelease
+    models: Mapping[DeviceType, DeviceModel]
+    smso: str = ""
+
+    def has(self, device_type: DeviceType) -> bool:
+        """Whether an installation of this DMC holds such a device."""
+        return device_type in self.models
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpclEntry:
+    """An entry, planned or made, of the Eligible Product Combinations list (Clauses 20.9, 20.41)."""
+
+    id: str
+    dmc: DeviceModelCombination
+    communications_provider: str
+    installation_type: InstallationType
+    first_added: date | None = None  # none while the entry is only planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The DCC Systems that the tests run against (Clauses 9.4(g), 20.18)."""
+
+    id: str
+    dcc_systems: Mapping[str, str]  # system → version
+    matches_production: bool
+    tag_agreement: str = ""  # reference, needed where the versions do not match production
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRequest:
+    """One row of the Service Request catalogue; ``evidence`` says how well it is known."""
+
+    srv: str
+    name: str
+    service_reference: str
+    body_element: str
+    critical: bool
+    command_variant: int  # what a SMETS1 request carries; inferred for critical ones
+    non_device: bool
+    roles: tuple[UserRole, ...]
+    device_types: frozenset[DeviceType]  # marked Y for SMETS1
+    unknown_for: frozenset[DeviceType]  # marked ? : off unless a lab turns it on
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How a device of a rig is reached: a transport, its parameters, and the protocol spoken there."""
+
+    transport: str  # name of a registered transport, e.g. "tcp"
+    parameters: Mapping[str, Any]
+    protocol: str = "dlms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DlmsSecurity:
+    """DLMS credentials of a door. Keys and passwords are references, resolved when the door opens."""
+
+    mechanism: str = "hls-gmac"  # "none", "lls" or "hls-gmac"
+    client_sap: int = 1
+    server_sap: int = 1
+    system_title: str = ""  # 16 hex digits
+    password: str = ""  # reference: env:NAME or file:path
+    encryption_key: str = ""  # reference
+    authentication_key: str = ""  # reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigDevice:
+    """One device on a rig. ``door`` is absent for a simulated device: its twin says where it listens."""
+
+    type: DeviceType
+    device_id: str  # EUI-64, XX-XX-XX-XX-XX-XX-XX-XX
+    model: DeviceModel
+    serial_number: str = ""
+    door: Door | None = None
+    security: DlmsSecurity = field(default_factory=DlmsSecurity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """Says that a rig's devices are twins, and how they begin."""
+
+    starts: datetime  # lab time at which the rig's virtual clock begins, aware UTC
+    history_days: int = 395  # how much past consumption the logs hold (13 months)
+    wan: str = "up"  # "up", "slow" (SMS wake-up, as on MOC) or "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """One installation's devices with its bench: what a worker holds a lease on."""
+
+    id: str
+    dmc: DeviceModelCombination
+    devices: Mapping[DeviceType, RigDevice]
+    mpan: str
+    mprn: str = ""
+    export_mpan: str = ""
+    simulation: Simulation | None = None
+    bench: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceUserIdentity:
+    """The lab's User identity in one User Role: its EUI-64, signing key and certificate (references)."""
+
+    role: UserRole
+    eui: str
+    key: str = ""  # reference; empty in a simulated lab, which makes its own
+    certificate: str = ""  # reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DccLink:
+    """The lab's one connection to the DCC (design: shared by all workers of a run).
+
+    Everything that is not confirmed in a published source is a setting here, with its default.
+    """
+
+    gateway: str  # base URL; "simulated" stands the gateway stub up
+    receive: str  # host:port on which the Receive Response endpoint listens (port 0: any)
+    receive_path: str = "/smartdcc/duis"
+    dcc_eui: str = "90-B3-D5-1F-30-00-00-02"
+    users: tuple[ServiceUserIdentity, ...] = ()
+    schema_version: str = "5.4"
+    schemas: Path | None = None  # folder with the DUIS and MMC schemas; messages are validated when set
+    trust: Mapping[str, str] = field(default_factory=dict)  # name → certificate reference
+    critical_command_variant: int = 1  # inferred: SMETS1 has no Pre-Command
+    response_limit_seconds: float = 180.0  # lab time in which a response is due
+    alert_limit_seconds: float = 180.0
+    s1sp_alert_code: str = "N55"  # inferred: the DCC Alert that carries an S1SP Alert
+    tls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """A whole lab, as its lab file describes it."""
+
+    name: str
+    file: Path
+    state: Path  # counters and leases: kept across runs, one folder a lab
+    seed: int
+    environment: Environment
+    dmcs: tuple[DeviceModelCombination, ...]
+    epcl: tuple[EpclEntry, ...]
+    rigs: tuple[Rig, ...]
+    dcc: DccLink
+    catalogue: Mapping[str, ServiceRequest]
+    ttm: Path
+    packs: Path
+    plugins: tuple[str, ...] = ()
+
+    def rig(self, rig_id: str) -> Rig:
+        """The rig of that id; :class:`KeyError` where the lab has none."""
+        for rig in self.rigs:
+            if rig.id == rig_id:
+                return rig
+        raise KeyError(rig_id)
+
+    def rigs_of(self, dmc_id: str) -> tuple[Rig, ...]:
+        """All rigs that hold an installation of that DMC."""
+        return tuple(rig for rig in self.rigs if rig.dmc.id == dmc_id)

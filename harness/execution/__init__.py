@@ -1,0 +1,1 @@
+"""The pytest plugin: options, fixtures, planning, the rig scheduler."""

@@ -1,0 +1,134 @@
+"""The hook specifications: the only door between the harness, its drivers and third parties.
+
+A plugin is a module or object with functions named as below, handed over by an entry point of the group
+``smets1_harness`` or by the lab file's ``plugins:``. Built-ins come in by the same door.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pluggy
+
+from harness.domain.errors import ConfigurationError
+from harness.domain.faults import Fault
+from harness.domain.instruments import Device, LabClock, RigInHand
+from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.words import DeviceType
+
+GROUP = "smets1_harness"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class Trace(Protocol):
+    """Where drivers say what passes over their ports; it lands in the evidence of the attempt in hand."""
+
+    def event(self, source: str, what: str, **detail: Any) -> None:
+        """One thing that happened at ``source`` ("ESME", "DCC", "bench"), with JSON-able details."""
+
+    def message(self, source: str, name: str, content: bytes, media_type: str) -> None:
+        """One whole message, kept as a file."""
+
+
+class LabServices(Protocol):
+    """What one run of a lab shares: the DCC link and, for a simulated lab, the gateway stub behind it."""
+
+    @property
+    def addresses(self) -> Mapping[str, Any]:
+        """JSON-able; handed to every worker, which reaches the services by it."""
+
+    def close(self) -> None:
+        """Stop the services; never raises twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run tells the lab's services when they start, and its rigs when they open."""
+
+    run_id: str
+    folder: Path
+    seed: int
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """A way to reach a port: ``open`` takes the door's parameters and gives a byte transport."""
+
+    name: str
+    open: Callable[[Mapping[str, Any]], Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A driver for a device type behind a protocol; ``connect`` opens the door and gives the device."""
+
+    device_type: DeviceType
+    protocol: str
+    connect: Callable[[RigDevice, Door, Lab, LabClock, Trace], Device]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """An export made from a finished run folder: ``render`` writes into it and returns what it wrote."""
+
+    name: str
+    render: Callable[[Path, Lab], Iterable[Path]]
+    description: str
+
+
+class Specification:
+    """Every hook of the harness."""
+
+    @hookspec
+    def harness_transports(self) -> Iterable[Transport]:  # type: ignore[empty-body]
+        """Transports by name, as a lab file's ``door.transport`` names them."""
+
+    @hookspec
+    def harness_drivers(self) -> Iterable[Driver]:  # type: ignore[empty-body]
+        """Drivers by device type and protocol."""
+
+    @hookspec
+    def harness_faults(self) -> Iterable[Fault]:  # type: ignore[empty-body]
+        """Twin faults that ``harness run --fault NAME`` can switch on."""
+
+    @hookspec
+    def harness_renderers(self) -> Iterable[Renderer]:  # type: ignore[empty-body]
+        """Exports that are made when a run has ended."""
+
+    @hookspec(firstresult=True)
+    def harness_start_lab(self, lab: Lab, run: RunContext) -> LabServices | None:
+        """Start what a run shares. Called once, by the controller, before the first rig opens."""
+
+    @hookspec(firstresult=True)
+    def harness_open_rig(
+        self, lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    ) -> RigInHand | None:
+        """Take a rig in hand. Called in the worker that holds the rig's lease."""
+
+
+def plugin_manager(plugins: Iterable[str] = ()) -> pluggy.PluginManager:
+    """A manager with every installed plugin and the named modules registered and validated.
+
+    Raises :class:`ConfigurationError` naming a module that cannot be imported or is not a plugin.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Specification)
+    manager.load_setuptools_entrypoints(GROUP)
+    for name in plugins:
+        try:
+            manager.register(importlib.import_module(name), name)
+        except (ImportError, pluggy.PluginValidationError, ValueError) as error:
+            raise ConfigurationError(
+                f"plugin {name!r} cannot be loaded: {error}",
+                remedy="install it beside the harness or correct the lab file's plugins",
+            ) from error
+    manager.check_pending()
+    return manager

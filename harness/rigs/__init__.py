@@ -1,0 +1,1 @@
+"""Leases, health and the pool of rigs."""

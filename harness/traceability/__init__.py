@@ -1,0 +1,1 @@
+"""The Test Traceability Matrix, coverage and the heatmap."""
