@@ -34,14 +34,30 @@ def _expect(data: Data, *tags: Tag) -> Any:
     return data.value
 
 
+_RANGES: Mapping[Tag, tuple[int, int]] = {
+    Tag.INTEGER: (-(1 << 7), (1 << 7) - 1),
+    Tag.LONG: (-(1 << 15), (1 << 15) - 1),
+    Tag.DOUBLE_LONG: (-(1 << 31), (1 << 31) - 1),
+    Tag.LONG64: (-(1 << 63), (1 << 63) - 1),
+    Tag.UNSIGNED: (0, (1 << 8) - 1),
+    Tag.LONG_UNSIGNED: (0, (1 << 16) - 1),
+    Tag.DOUBLE_LONG_UNSIGNED: (0, (1 << 32) - 1),
+    Tag.LONG64_UNSIGNED: (0, (1 << 64) - 1),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A whole number of one integer type."""
+    """A whole number of one integer type; encoding one that does not fit is a :class:`ValueError`."""
 
     tag: Tag
 
     def encode(self, value: Any) -> Data:
-        return Data(self.tag, int(value))
+        number = int(value)
+        low, high = _RANGES[self.tag]
+        if not low <= number <= high:
+            raise ValueError(f"{number} is not between {low} and {high}")
+        return Data(self.tag, number)
 
     def decode(self, data: Data) -> int:
         return int(_expect(data, self.tag))

@@ -232,6 +232,7 @@ _METER_COMMANDS = _commands(
     Command("reset_balance", 112, "0-0:19.10.0", 2, INT32, 0),
     Command("activate_emergency_credit", 112, "0-0:19.10.1", 3, INT8, 0),
     Command("restrict_access", 9, "0-0:10.0.0", 1, UINT16, 3),
+    Command("reset_block_counters", 9, "0-0:10.0.0", 1, UINT16, 5),
     Command("image_initiate", 18, "0-0:44.0.0", 1, Record((("version", BYTES), ("size", UINT32)))),
     Command("image_block", 18, "0-0:44.0.0", 2, Record((("number", UINT32), ("block", BYTES)))),
     Command("image_verify", 18, "0-0:44.0.0", 3, INT8, 0),
@@ -359,6 +360,7 @@ GSME = ObjectTable(
         _own(
             "block_counters", 31, Listing(Fixed(UINT64, -3)), "m3", Kind.REGISTER
         ),  # 4, of the billing period
+        _own("block_thresholds", 38, Listing(Listing(UINT64)), "l"),
         _own("calorific_value", 70, Fixed(UINT32, -1), "MJ/m3"),
         _own("conversion_factor", 71, Fixed(UINT32, -5)),
         _own("uncontrolled_gas_flow_rate", 72, Fixed(UINT32, -3), "m3/h"),
@@ -450,6 +452,10 @@ EVENTS: Mapping[int, str] = {
     0x0017: "Emergency credit exhausted",
     0x0018: "Balance changed by command",
     0x0019: "Configuration changed",
+    0x001A: "Supply armed by the meter",
+    0x001B: "Load limit exceeded",
+    0x001C: "Supply disabled, cover opened",
+    0x001D: "Supply disabled, battery exhausted",
     0x0081: "Cover opened",
     0x0082: "Cover closed",
     0x0083: "Authentication failed",
@@ -461,5 +467,10 @@ EVENTS: Mapping[int, str] = {
     0x0104: "WAN lost",
     0x0105: "WAN restored",
 }
-ALERTING = frozenset({0x0002, 0x0003, 0x0007, 0x0009, 0x000A, 0x0017, 0x0081, 0x0083, 0x0084, 0x0014, 0x0085})
+ALERTING = frozenset(
+    {
+        0x0002, 0x0003, 0x0007, 0x0009, 0x000A, 0x0014, 0x0015, 0x0016, 0x0017, 0x001B, 0x001C, 0x001D,
+        0x0081, 0x0083, 0x0084, 0x0085,
+    }
+)  # fmt: skip
 """Events that a device also raises as an alert, where it can reach its hub."""

@@ -7,7 +7,7 @@ A plugin is a module or object with functions named as below, handed over by an 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault
 from harness.domain.instruments import Device, LabClock, RigInHand
 from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.stand_in import Listing
 from harness.domain.words import DeviceType
 
 GROUP = "smets1_harness"
@@ -44,6 +45,17 @@ class LabServices(Protocol):
 
     def close(self) -> None:
         """Stop the services; never raises twice."""
+
+
+class StandIn(Protocol):
+    """A simulated lab that stands for other tools to talk to, from when it is made until :meth:`close`."""
+
+    @property
+    def listing(self) -> Listing:
+        """Where everything listens, and the credentials to use."""
+
+    def close(self) -> None:
+        """Stop listening; never raises twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,17 @@ class Specification:
         self, lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
     ) -> RigInHand | None:
         """Take a rig in hand. Called in the worker that holds the rig's lease."""
+
+    @hookspec(firstresult=True)
+    def harness_stand_up(
+        self, lab: Lab, rigs: Sequence[Rig], run: RunContext, base_port: int
+    ) -> StandIn | None:
+        """Stand the lab up for other tools, with those of its rigs, on ports from ``base_port``.
+
+        Each rig has a block of ten ports, by its place in the lab file: ESME +0, GSME +1, CH +2. The block
+        after the last rig is the DCC's: gateway +0, the lab's own receive endpoint +1. Called by who holds
+        the rigs' leases; lab time passes as fast as real time until the stand-in is closed.
+        """
 
 
 def plugin_manager(plugins: Iterable[str] = ()) -> pluggy.PluginManager:

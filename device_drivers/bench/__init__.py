@@ -1,1 +1,68 @@
-"""Rig I/O: power, load, gas flow and tamper."""
+"""Rig I/O: mains, loads, gas flow and tamper switches, by the ``kind`` that a rig's ``bench`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import NoReturn
+
+from harness.domain.errors import BenchFault, ConfigurationError
+from harness.domain.instruments import Bench, Flow
+from harness.domain.lab import Rig
+from harness.domain.words import DeviceType
+from harness.hooks import Trace
+
+
+class NoBench:
+    """Stands where a rig has no bench: a test that needs one is blocked, and all others run."""
+
+    def __init__(self, rig_id: str) -> None:
+        self._rig_id = rig_id
+
+    def load(self, active: int, reactive: int = 0) -> None:
+        self._missing(f"a load of {active} W and {reactive} var")
+
+    def voltage(self, volts: float) -> None:
+        self._missing(f"a mains voltage of {volts} V")
+
+    def gas_flow(self, litres_per_hour: int) -> None:
+        self._missing(f"a gas flow of {litres_per_hour} l/h")
+
+    def mains(self, on: bool) -> None:
+        self._missing(f"the mains to be switched {'on' if on else 'off'}")
+
+    def tamper(self, device: DeviceType, open_: bool) -> None:
+        self._missing(f"the {device}'s cover to be {'opened' if open_ else 'closed'}")
+
+    def press_enable(self, meter: DeviceType) -> None:
+        self._missing(f"the {meter}'s button to be pressed")
+
+    def reference(self) -> Flow:
+        self._missing("the reference meters' counts")
+
+    def safe(self) -> None:
+        """Nothing to make safe."""
+
+    def _missing(self, what: str) -> NoReturn:
+        raise BenchFault(
+            f"rig {self._rig_id} has no bench, and the test asks for {what}",
+            remedy="describe the rig's bench in the lab file, or run the test on a rig that has one",
+        )
+
+
+BENCHES: Mapping[str, Callable[[Rig, Trace], Bench]] = {}
+"""Bench drivers by kind. Each opens the bench of a rig, and raises :class:`BenchFault` if it cannot."""
+
+
+def open_bench(rig: Rig, trace: Trace) -> Bench:
+    """The rig's bench; :class:`NoBench` where the lab file describes none."""
+    if not rig.bench:
+        return NoBench(rig.id)
+    kind = str(rig.bench.get("kind", ""))
+    if kind not in BENCHES:
+        near = get_close_matches(kind, BENCHES, n=1)
+        raise ConfigurationError(
+            f"rig {rig.id}: no bench driver for kind {kind!r}",
+            remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(BENCHES) or 'none'}",
+        )
+    return BENCHES[kind](rig, trace)

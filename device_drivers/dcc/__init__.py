@@ -1,1 +1,1 @@
-"""DUIS messages, XML signatures and the user simulator of Clause 17.1."""
+"""The DCC User Interface: messages, signatures, the link that a run shares and the user of a rig."""

@@ -42,9 +42,9 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """One value with its type. ``value`` is ``None`` for null, a tuple of :class:`Data` for an array or
-    structure, ``bool``, ``int``, ``float``, ``bytes`` (octet, date and time strings), ``str`` (visible and
-    UTF-8 strings) or a tuple of ``bool`` (bit string).
+    """One value with its type. ``value`` is ``None`` for null, a tuple of :class:`Data` for an array,
+    structure or compact array, ``bool``, ``int``, ``float``, ``bytes`` (octet, date and time strings),
+    ``str`` (visible and UTF-8 strings) or a tuple of ``bool`` (bit string).
     """  # noqa: D205 - one sentence says it
 
     tag: Tag

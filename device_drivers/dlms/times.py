@@ -30,13 +30,12 @@ def decode_date_time(raw: bytes) -> datetime:
     year, month, day, _, hour, minute, second, hundredths, deviation, _ = unpack(">HBBBBBBBhB", raw)
     if year == 0xFFFF and month == 0xFF:
         return _UNSET
+    offset = timedelta(minutes=0 if deviation == _UNSPECIFIED_DEVIATION else deviation)
     try:
         local = datetime(
             year, month, day, hour, minute, 0 if second == 0xFF else second,
             0 if hundredths == 0xFF else hundredths * 10_000, UTC,
         )  # fmt: skip
-    except ValueError as error:
+        return local + offset
+    except (ValueError, OverflowError) as error:
         raise ProtocolViolation(f"not a date-time: {raw.hex()}: {error}") from None
-    if deviation == _UNSPECIFIED_DEVIATION:
-        return local
-    return local + timedelta(minutes=deviation)

@@ -164,6 +164,9 @@ class Bench(Protocol):
     def tamper(self, device: DeviceType, open_: bool) -> None:
         """Open or close a device's cover."""
 
+    def press_enable(self, meter: DeviceType) -> None:
+        """Press the button by which a consumer enables an armed supply."""
+
     def reference(self) -> Flow:
         """What has really flowed since the rig was opened."""
 

@@ -165,6 +165,7 @@ class DccLink:
     response_limit_seconds: float = 180.0  # lab time in which a response is due
     alert_limit_seconds: float = 180.0
     s1sp_alert_code: str = "N55"  # inferred: the DCC Alert that carries an S1SP Alert
+    refusal_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: check → code
     tls: Mapping[str, str] = field(default_factory=dict)
 
 

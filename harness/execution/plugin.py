@@ -1,1 +1,70 @@
-"""The pytest plugin."""
+"""The pytest plugin: options, marks, and, where packs are to be run, everything else.
+
+``pytest --lab lab_config/simulated.yaml --pack standard-srvt-ioc -n rigs`` is what ``harness run`` drives.
+Without ``--pack`` the plugin does nothing, and it imports nothing heavy: it is loaded by every pytest session
+of an environment that the harness is installed in.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+_MARKS = (
+    "ttm(id, ...): the Test Traceability Matrix ids that the test shows",
+    "srv(variant, ...): the Service Reference Variants that the test uses",
+    "devices(type, ...): the device types that the test is about or needs",
+    "functional_group(name): the functional group of the heatmap",
+)
+
+
+@pytest.hookimpl(trylast=True)  # after xdist has added its own
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the harness's options, and teach xdist's ``-n`` the word ``rigs``."""
+    group = parser.getgroup("smets1", "SMETS1 test-lab harness")
+    default_lab = os.environ.get("HARNESS_LAB", "lab_config/simulated.yaml")
+    group.addoption(
+        "--pack", action="append", default=[], metavar="PACK", help="run this test pack (repeatable)"
+    )
+    group.addoption("--lab", default=default_lab, metavar="FILE", help="the lab file (default: %(default)s)")
+    group.addoption("--runs", default="runs", metavar="DIR", help="where run folders are made")
+    group.addoption("--run-id", default="", metavar="ID", help="the run's id; made from the time by default")
+    group.addoption(
+        "--seed", type=int, default=None, help="seed of everything random (default: the lab file's)"
+    )
+    group.addoption("--cycle", default="", help="the test cycle that the run belongs to")
+    group.addoption(
+        "--fault", action="append", default=[], metavar="NAME", help="switch a twin fault on (repeatable)"
+    )
+    for xdist in parser.getgroup("xdist").options:
+        if "-n" in xdist.names():
+            _teach_rigs(xdist)
+
+
+def _teach_rigs(option: Any) -> None:
+    """``-n rigs``: xdist then asks ``pytest_xdist_auto_num_workers``, which answers with the rigs in use."""
+    parse = option.type
+    option.attrs()["type"] = lambda text: parse("auto" if text == "rigs" else text)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One worker for each rig in use; asked for ``-n rigs`` only."""
+    if not config.getoption("pack"):
+        return None
+    from harness.execution.session import count_rigs
+
+    return count_rigs(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register marks always, the rest only where packs are run."""
+    for mark in _MARKS:
+        config.addinivalue_line("markers", mark)
+    if config.getoption("pack"):
+        from harness.execution.session import set_up
+
+        set_up(config)

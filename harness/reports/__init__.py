@@ -1,1 +1,5 @@
-"""Exports made from the records."""
+"""Exports made from the records: each can be made again, to the same bytes, from plan, journals, evidence."""
+
+from harness.reports.rendering import render_all
+
+__all__ = ["render_all"]

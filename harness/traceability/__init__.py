@@ -1,1 +1,1 @@
-"""The Test Traceability Matrix, coverage and the heatmap."""
+"""The Test Traceability Matrix (Clause 11): what it demands, what tests it, what became of them."""

@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make run` and `make test`. `make help` lists every habit.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKS ?= standard-srvt-ioc standard-srvt-moc standard-srvt-foc
+
+.PHONY: help run test lint types tests peers bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/.installed ## run the standard packs over the simulated lab
+	$(BIN)/harness run $(PACKS)
+
+test: lint types peers tests ## linter, strict type checker and tests
+
+lint: $(VENV)/.installed ## ruff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed ## mypy, strict
+	$(BIN)/mypy
+
+tests: $(VENV)/.installed ## the tests alone
+	$(BIN)/python -m pytest
+
+# Peers are other people's stacks that ours is held against. They run as processes of their own, in an
+# environment of their own, for their licences are not ours. Without them the tests say that they are skipped.
+peers: .venv-peers/.installed .peers/.installed
+
+.venv-peers/.installed: $(VENV)/.installed
+	-$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet dlms-cosem==25.1.0 gurux-dlms==1.0.203 && touch $@
+
+.peers/.installed:
+	-@mkdir -p .peers; if command -v npm >/dev/null && command -v java >/dev/null; then \
+	  npm install --silent --no-audit --no-fund --prefix .peers @smartdcc/duis-sign-wrap@0.1.2 && touch $@; \
+	else echo "npm or java is missing: the tests against DCC's signing tool will be skipped"; fi
+
+bench: $(VENV)/.installed peers ## print timings, beside peers in the same run
+	$(BIN)/python benchmarks/profile_read.py
+	$(BIN)/python benchmarks/packs.py
+
+clean: ## remove what the targets made, but for runs
+	rm -rf $(VENV) .venv-peers .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis

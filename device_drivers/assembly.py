@@ -1,0 +1,117 @@
+"""What taking a rig in hand has in common, simulated or physical: drivers, baseline, and putting it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from device_drivers.doors import plugins
+from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
+from harness.domain.instruments import Bench, Device, LabClock, ServiceUser
+from harness.domain.lab import Lab, Rig, RigDevice
+from harness.domain.words import DeviceType
+from harness.hooks import Driver, Trace
+
+if TYPE_CHECKING:
+    from harness.domain.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRig:
+    """Implements :class:`harness.domain.instruments.RigInHand`; ``held`` lets go of what was opened."""
+
+    rig: Rig
+    devices: Mapping[DeviceType, Device]
+    bench: Bench
+    clock: LabClock
+    user: ServiceUser
+    held: ExitStack = field(repr=False)
+
+    def close(self) -> None:
+        """Bench safe, then everything let go in the reverse order of opening; a second call does nothing."""
+        self.held.close()
+
+
+def connect_devices(
+    lab: Lab, rig: Rig, clock: LabClock, trace: Trace, held: ExitStack
+) -> dict[DeviceType, Device]:
+    """A driver for every device of the rig, held to its baseline (Clause 8.4(c)).
+
+    A device that cannot be opened, or is not what the lab file says, is a :class:`LabFault`: before the
+    first test nothing has been proven of the lab.
+    """
+    devices = {}
+    for device_type, device in rig.devices.items():
+        if device.door is None:
+            raise ConfigurationError(
+                f"rig {rig.id}: its {device_type} has no door", remedy="say in the lab file how it is reached"
+            )
+        driver = _driver(lab, device_type, device.door.protocol)
+        try:
+            opened = driver.connect(device, device.door, lab, clock, trace)
+            held.callback(_closing(opened))
+            hold_to_baseline(rig, device, opened)
+        except DeviceFault as fault:
+            raise LabFault(
+                f"rig {rig.id}: its {device_type} cannot be taken in hand: {fault.message}",
+                remedy="probe the device by hand before another run",
+            ) from fault
+        devices[device_type] = opened
+    return devices
+
+
+def hold_to_baseline(rig: Rig, expected: RigDevice, device: Device) -> None:
+    """Raise :class:`LabFault` unless the device is the one, and has the firmware, that the lab file names."""
+    found = device.identity()
+    wanted = {
+        "device_id": expected.device_id,
+        "manufacturer": expected.model.manufacturer,
+        "model": expected.model.model,
+        "serial_number": expected.serial_number or found.serial_number,
+        "firmware": expected.model.firmware,
+    }
+    for name, value in wanted.items():
+        if (told := getattr(found, name)) != value:
+            raise LabFault(
+                f"rig {rig.id}: the {expected.type} says its {name.replace('_', ' ')} is {told!r}; "
+                f"the baseline of {expected.model.id} is {value!r} (Clause 8.4(c))",
+                remedy="correct the lab file, or bring the device to its baseline",
+            )
+
+
+def chosen_faults(lab: Lab, names: tuple[str, ...]) -> tuple[Fault, ...]:
+    """The faults of those names, from every plugin; :class:`ConfigurationError` for an unknown one."""
+    known = {fault.name: fault for some in plugins(lab.plugins).hook.harness_faults() for fault in some}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise ConfigurationError(
+                f"no fault is called {name!r}",
+                remedy=f"did you mean {near[0]!r}?" if near else "`harness faults` lists them",
+            )
+    return tuple(known[name] for name in names)
+
+
+def _driver(lab: Lab, device_type: DeviceType, protocol: str) -> Driver:
+    drivers: list[Driver] = [
+        driver for some in plugins(lab.plugins).hook.harness_drivers() for driver in some
+    ]
+    fitting = [driver for driver in drivers if driver.device_type == device_type]
+    for driver in fitting:
+        if driver.protocol == protocol:
+            return driver
+    raise ConfigurationError(
+        f"no driver for {device_type} speaks {protocol!r}",
+        remedy=f"use one of {', '.join(sorted({driver.protocol for driver in fitting})) or 'none'}",
+    )
+
+
+def _closing(device: Device) -> Callable[[], Any]:
+    return getattr(device, "close", None) or _nothing  # a third party's driver may have nothing to close
+
+
+def _nothing() -> None:
+    """There is nothing to close."""

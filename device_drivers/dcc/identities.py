@@ -1,0 +1,115 @@
+"""Who the lab is towards the DCC, and whom it believes."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_drivers.dcc.pki import SimulatedPki, client_context, server_context, stranger
+from device_drivers.dcc.signature import Ring, Signer
+from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.lab import Lab
+from harness.domain.words import UserRole
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The lab's User identity in one User Role."""
+
+    role: UserRole
+    eui: str
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """The lab's users by role, the certificates that it believes, and its ends of the TLS connections."""
+
+    users: Mapping[UserRole, User]
+    dcc: Ring  # who may sign what the DCC sends
+    s1sp: Ring  # who may sign the SMETS1 response inside
+    to_gateway: ssl.SSLContext | None
+    to_receive: ssl.SSLContext | None
+
+    def user(self, role: UserRole) -> User:
+        """The identity in that role; :class:`UsageError` where the lab has none."""
+        if role not in self.users:
+            raise UsageError(
+                f"the lab has no User identity in role {role}",
+                remedy=f"dcc.users in the lab file names {', '.join(self.users) or 'none'}",
+            )
+        return self.users[role]
+
+
+def stranger_signer(eui: str) -> Signer:
+    """Signs as that EUI-64 with a key that nobody knows."""
+    pair = stranger(eui)
+    return Signer(pair.key, pair.certificate)
+
+
+def simulated_pki(lab: Lab) -> SimulatedPki:
+    """The keys of a simulated lab."""
+    return SimulatedPki(lab.state / "dcc" / "keys")
+
+
+def simulated_identities(lab: Lab) -> Identities:
+    """The user's end of a simulated lab, with keys of the lab's own making."""
+    pki = simulated_pki(lab)
+    pairs = {
+        identity.role: (identity.eui, pki.user(identity.role, identity.eui)) for identity in lab.dcc.users
+    }
+    return Identities(
+        users={
+            role: User(role, eui, Signer(pair.key, pair.certificate)) for role, (eui, pair) in pairs.items()
+        },
+        dcc=Ring({"dcc": pki.dcc(lab.dcc.dcc_eui).certificate}),
+        s1sp=Ring({"s1sp": pki.s1sp().certificate}),
+        to_gateway=client_context(pki.tls_authority, pki.tls("user")),
+        to_receive=server_context(*pki.tls("user"), pki.tls_authority),
+    )
+
+
+def named_identities(lab: Lab) -> Identities:
+    """The user's end of a lab with a DCC outside, from the references in its lab file.
+
+    Of ``dcc.trust``, certificates whose name begins with ``s1sp`` may sign SMETS1 responses, all others
+    what the DCC sends. ``dcc.tls`` holds ``ca``, ``certificate`` and ``key``, each PEM.
+    """
+    resolve = _resolver(lab)
+    trust = {name: resolve(reference) for name, reference in lab.dcc.trust.items()}
+    return Identities(
+        users={
+            user.role: User(user.role, user.eui, Signer(resolve(user.key), resolve(user.certificate)))
+            for user in lab.dcc.users
+        },
+        dcc=Ring({name: pem for name, pem in trust.items() if not name.startswith("s1sp")}),
+        s1sp=Ring({name: pem for name, pem in trust.items() if name.startswith("s1sp")}),
+        **_named_tls(lab, resolve),
+    )
+
+
+def _resolver(lab: Lab) -> Callable[[str], bytes]:
+    from device_drivers.secrets import resolve
+
+    return lambda reference: resolve(reference, base=lab.file.parent)
+
+
+def _named_tls(lab: Lab, resolve: Callable[[str], bytes]) -> dict[str, ssl.SSLContext | None]:
+    secure = lab.dcc.gateway.startswith("https:")
+    if secure and not {"certificate", "key"} <= lab.dcc.tls.keys():
+        raise ConfigurationError(
+            f"{lab.file}: dcc.gateway is https, and dcc.tls names no certificate and key",
+            remedy="name ca, certificate and key, or use http to a gateway on this machine",
+        )
+    if not secure:
+        return {"to_gateway": None, "to_receive": None}
+    with tempfile.TemporaryDirectory() as folder:  # OpenSSL reads certificates from files only
+        files = {name: Path(folder) / name for name in lab.dcc.tls}
+        for name, file in files.items():
+            file.touch(mode=0o600)
+            file.write_bytes(resolve(lab.dcc.tls[name]) + b"\n")
+        own, authority = (files["certificate"], files["key"]), files.get("ca")
+        return {"to_gateway": client_context(authority, own), "to_receive": server_context(*own, authority)}

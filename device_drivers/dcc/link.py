@@ -1,0 +1,271 @@
+"""The DCC link: the one place of a run that signs, sends, receives and counts (design, section 8).
+
+It lives in the controller process; workers reach it through :mod:`device_drivers.dcc.loopback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+
+from device_drivers.dcc.book import MessageBook
+from device_drivers.dcc.compose import write_request
+from device_drivers.dcc.counters import DurableCounter, originator_counter
+from device_drivers.dcc.duis import SERVICE_OF, RequestId, RequestMessage, ResponseMessage
+from device_drivers.dcc.http import PLAIN, XML, HttpClient, HttpServer, xml_route
+from device_drivers.dcc.identities import Identities, User, stranger_signer
+from device_drivers.dcc.inspection import Inspector
+from device_drivers.dcc.mailbox import Mailbox, Received
+from device_drivers.dcc.tree import DS, local_name, parse, serialise
+from harness.domain.errors import LinkLost, UsageError
+from harness.domain.instruments import Forgery
+from harness.domain.lab import Lab, ServiceRequest
+from harness.domain.payload import Payload
+from harness.domain.words import UserRole
+
+API: Final = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a worker asks the link to send."""
+
+    srv: str
+    role: UserRole
+    target: str  # EUI-64 of the device, or of the DCC
+    body_xml: bytes  # the body element
+    forgery: Forgery = field(default_factory=Forgery)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request as it went, and the answer on the same connection."""
+
+    ticket: int
+    request_id: str
+    status: int  # HTTP status: 200, or 400 where the gateway refused the message as such
+    request: bytes
+    answer: bytes
+    problems: tuple[str, ...]  # of the answer
+    awaited: bool  # whether a response is to come
+
+
+class Link:
+    """The lab's connection to the DCC. Life cycle: construct, :meth:`connect`, :meth:`send` …, :meth:`close`.
+
+    The receive endpoint listens from the start. Counters are per originator, in ``state/dcc/counters``.
+    """
+
+    def __init__(self, lab: Lab, identities: Identities, folder: Path) -> None:
+        self._lab = lab
+        self._identities = identities
+        self._inspector = Inspector(identities, lab.dcc.schemas)
+        self.mailbox = Mailbox()
+        self._gateway: HttpClient | None = None
+        self._counters = {
+            user.eui: originator_counter(lab.state, user.eui) for user in identities.users.values()
+        }
+        self._accepted = dict(self.counters())  # the last that the DCC took, as far as the lab knows
+        self._utrn_serial = DurableCounter(lab.state / "dcc" / "counters" / "utrn-serial")
+        self._receiver = self._serve()
+        self._book = MessageBook(folder)
+
+    @property
+    def receive_url(self) -> str:
+        """Where the DCC posts responses and alerts."""
+        scheme = "https" if self._identities.to_receive else "http"
+        return f"{scheme}://{self._receiver.host}:{self._receiver.port}{self._lab.dcc.receive_path}"
+
+    def connect(self, gateway: str) -> None:
+        """Name the gateway's base URL."""
+        self._gateway = HttpClient(gateway, "the DCC gateway", tls=self._identities.to_gateway)
+
+    def disconnect(self) -> None:
+        """Hang up on the gateway, which is then free to end; responses may still come."""
+        if self._gateway is not None:
+            self._gateway.close()
+            self._gateway = None
+
+    def counters(self) -> Mapping[str, int]:
+        """The last counter of each originator."""
+        last = {}
+        for eui, counter in self._counters.items():
+            with counter.held() as held:
+                last[eui] = held.last
+        return last
+
+    def utrn_serial(self) -> int:
+        """A serial number for a top-up code, never given twice."""
+        return self._utrn_serial.next()
+
+    def send(self, order: Order) -> Sent:
+        """Sign, number and post a request, and read the answer on the same connection.
+
+        Requests of one originator go one after another, so that they reach the gateway in counter order.
+        Raises :class:`LinkLost` where the gateway gives no answer that a gateway may give.
+        """
+        row = self._row(order.srv)
+        user = self._identities.user(order.role)
+        with self._counters[user.eui].held() as counter:
+            replayed = order.forgery.counter == "replayed"
+            number = self._accepted[user.eui] if replayed else counter.next()
+            message = self._message(row, order, RequestId(user.eui, order.target, number))
+            xml = self._signed(message, order, user)
+            ticket = self.mailbox.expect(str(message.request_id))
+            path = order.forgery.path or self._service(message.command_variant)
+            forged = order.forgery != Forgery()
+            return self._posted(ticket, message, path, xml, forged=forged)
+
+    def close(self) -> None:
+        """Stop listening and let go of the gateway; closing twice is fine."""
+        self.disconnect()
+        self._receiver.close()
+        self._book.close()
+
+    def _row(self, srv: str) -> ServiceRequest:
+        if srv not in self._lab.catalogue:
+            raise UsageError(f"SRV {srv!r} is not in the lab's Service Request catalogue")
+        return self._lab.catalogue[srv]
+
+    def _message(self, row: ServiceRequest, order: Order, request_id: RequestId) -> RequestMessage:
+        critical = self._lab.dcc.critical_command_variant
+        forgery = order.forgery
+        return RequestMessage(
+            request_id=request_id,
+            command_variant=forgery.command_variant or (critical if row.critical else row.command_variant),
+            service_reference=forgery.service_reference or row.service_reference,
+            srv=forgery.service_reference_variant or row.srv,
+            body_element=row.body_element,
+            body=Payload(),
+        )
+
+    @staticmethod
+    def _service(command_variant: int) -> str:
+        if command_variant not in SERVICE_OF:
+            raise UsageError(f"Command Variant {command_variant} is never sent by a User")
+        return SERVICE_OF[command_variant]
+
+    def _signed(self, message: RequestMessage, order: Order, user: User) -> bytes:
+        xml = write_request(message, parse(order.body_xml), self._lab.dcc.schema_version)
+        match order.forgery.signature:
+            case "":
+                return user.signer.sign(xml)
+            case "missing":
+                return xml
+            case "stranger":
+                return stranger_signer(user.eui).sign(xml)
+            case "broken":
+                return _broken(user.signer.sign(xml))
+            case other:
+                raise UsageError(f"no such forgery of a signature: {other!r}")
+
+    def _posted(self, ticket: int, message: RequestMessage, path: str, xml: bytes, *, forged: bool) -> Sent:
+        request_id = str(message.request_id)
+        self._book.write("request", xml, request_id=request_id, path=path, forged=forged)
+        try:
+            status, answer = self._post(path, xml)
+        except LinkLost:
+            self.mailbox.stop_expecting(ticket, "answers a request that was never acknowledged")
+            raise
+        self._book.write("answer", answer, request_id=request_id, status=status)
+        inspected = self._inspector.inspect(answer) if status == 200 else None
+        answered = inspected.message if inspected else None
+        problems = [*(inspected.problems if inspected else ())]
+        if answered is not None:
+            problems += _answer_problems(answered, message)
+        if answered is not None and not answered.code.startswith("E"):
+            self._accepted[message.request_id.originator] = message.request_id.counter
+        awaited = answered is not None and answered.code == "I99" and path == "serviceS"
+        if not awaited:
+            self.mailbox.stop_expecting(ticket, "answers a request that was not accepted")
+        return Sent(
+            ticket=ticket,
+            request_id=request_id,
+            status=status,
+            request=xml,
+            answer=answer,
+            problems=tuple(problems),
+            awaited=awaited,
+        )
+
+    def _post(self, path: str, xml: bytes) -> tuple[int, bytes]:
+        if self._gateway is None:
+            raise LinkLost("the DCC link is not connected to a gateway")
+        answer = self._gateway.call("POST", f"{API}/{path}", content=xml, headers={"Content-Type": XML})
+        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        if answer.status_code == 400 or (answer.status_code == 200 and kind == XML):
+            return answer.status_code, answer.content
+        raise LinkLost(
+            f"the gateway answered {path} with HTTP {answer.status_code} ({kind or 'no content type'}): "
+            f"{answer.text[:200]}",
+            remedy="look at the gateway's log",
+        )
+
+    def _serve(self) -> HttpServer:
+        host, _, port = self._lab.dcc.receive.rpartition(":")
+        application = Starlette(routes=[xml_route(self._lab.dcc.receive_path, self._take)])
+        return HttpServer(application, host, int(port), tls=self._identities.to_receive)
+
+    def _take(self, xml: bytes) -> tuple[int, str, bytes]:
+        problems = self.receive(xml)
+        return (400 if problems else 204), PLAIN, "\n".join(problems).encode()
+
+    def receive(self, xml: bytes) -> tuple[str, ...]:
+        """Take one message in; returns what is wrong with it. A wrong one is kept as well."""
+        inspected = self._inspector.inspect(xml)
+        kept = self.mailbox.put(_received(inspected.message, inspected.problems, xml))
+        self._book.write(
+            "alert" if kept.is_alert else "response",
+            xml,
+            request_id=kept.request_id,
+            number=kept.number,
+            problems=kept.problems,
+            stray=kept.stray,
+        )
+        return kept.problems
+
+
+def _received(message: ResponseMessage | None, problems: tuple[str, ...], xml: bytes) -> Received:
+    if message is None:
+        return Received(
+            request_id="",
+            response_id="",
+            devices=frozenset(),
+            code="",
+            moment=None,
+            is_alert=False,
+            problems=problems,
+            xml=xml,
+        )
+    return Received(
+        request_id=str(message.request_id or ""),
+        response_id=str(message.response_id or ""),
+        devices=message.devices,
+        code=message.code,
+        moment=message.moment,
+        is_alert=message.is_alert,
+        problems=problems,
+        xml=xml,
+    )
+
+
+def _answer_problems(answer: ResponseMessage, asked: RequestMessage) -> list[str]:
+    problems = []
+    if answer.request_id != asked.request_id:
+        problems.append(f"correlation: the answer is for {answer.request_id}, sent was {asked.request_id}")
+    if answer.srv and answer.srv != asked.srv:
+        problems.append(f"correlation: the answer is about SRV {answer.srv}, sent was {asked.srv}")
+    return problems
+
+
+def _broken(signed: bytes) -> bytes:
+    """The message with the first character of its signature value changed."""
+    root = parse(signed)
+    value = next(node for node in root.iter(f"{{{DS}}}*") if local_name(node) == "SignatureValue")
+    text = value.text or ""
+    value.text = ("A" if text[0] != "A" else "B") + text[1:]
+    return serialise(root)

@@ -1,0 +1,128 @@
+"""The link as the run's workers reach it: a door in the controller, and a client for each worker."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from device_drivers.dcc.calls import CallClient, CallServer
+from device_drivers.dcc.link import Link, Order, Sent
+from device_drivers.dcc.mailbox import Received
+from harness.domain.instruments import Forgery
+from harness.domain.words import UserRole
+
+
+class LinkDoor:
+    """Lets workers use a link. ``address`` and ``token`` are what a worker needs."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._server = CallServer(
+            {
+                "session": lambda _: link.mailbox.mark(),
+                "send": self._send,
+                "response": lambda call: _told(link.mailbox.response(call["ticket"])),
+                "abandon": self._abandon,
+                "alerts": lambda call: [
+                    _told(m) for m in link.mailbox.alerts(call["devices"], call["after"])
+                ],
+                "strays": lambda call: [
+                    _stray(m) for m in link.mailbox.strays(call["devices"], call["after"])
+                ],
+                "utrn_serial": lambda _: link.utrn_serial(),
+            }
+        )
+        self.address, self.token = self._server.address, self._server.token
+
+    def close(self) -> None:
+        """Shut the door; the link itself stays."""
+        self._server.close()
+
+    def _send(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        order = Order(
+            srv=call["srv"],
+            role=UserRole(call["role"]),
+            target=call["target"],
+            body_xml=base64.b64decode(call["body_xml"]),
+            forgery=Forgery(**call["forgery"]),
+        )
+        told = asdict(self._link.send(order))
+        return told | {name: base64.b64encode(told[name]).decode() for name in ("request", "answer")}
+
+    def _abandon(self, call: Mapping[str, Any]) -> None:
+        self._link.mailbox.stop_expecting(call["ticket"], "came after its test had stopped waiting")
+
+
+def _told(message: Received | None) -> dict[str, Any] | None:
+    if message is None:
+        return None
+    return {
+        "code": message.code,
+        "moment": message.moment.isoformat() if message.moment else None,
+        "problems": message.problems,
+        "xml": base64.b64encode(message.xml).decode(),
+    }
+
+
+def _stray(message: Received) -> str:
+    kind = "alert" if message.is_alert else f"response {message.code} to {message.request_id}"
+    return f"message {message.number}, {kind}: {message.stray}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message from the DCC as a worker gets it."""
+
+    code: str
+    moment: datetime | None  # the DCC's ResponseDateTime
+    problems: tuple[str, ...]
+    xml: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Delivered:
+        """As the door told it."""
+        moment = datetime.fromisoformat(told["moment"]) if told["moment"] else None
+        return cls(told["code"], moment, tuple(told["problems"]), base64.b64decode(told["xml"]))
+
+
+class LinkClient:
+    """A worker's end. It sees alerts and strays from its session's beginning on."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._call = CallClient(address, token, "the run's DCC link")
+        self._after: int = self._call("session")
+
+    def send(self, order: Order) -> Sent:
+        """As :meth:`Link.send`."""
+        body_xml = base64.b64encode(order.body_xml).decode()
+        told = self._call("send", **asdict(order) | {"body_xml": body_xml})
+        content = {name: base64.b64decode(told[name]) for name in ("request", "answer")}
+        return Sent(**told | content | {"problems": tuple(told["problems"])})
+
+    def response(self, ticket: int) -> Delivered | None:
+        """The response for a ticket, if it is there."""
+        told = self._call("response", ticket=ticket)
+        return Delivered.of(told) if told else None
+
+    def abandon(self, ticket: int) -> None:
+        """Stop waiting: a response that comes now is a stray."""
+        self._call("abandon", ticket=ticket)
+
+    def alerts(self, devices: Collection[str]) -> list[Delivered]:
+        """Alerts about the devices in order of arrival."""
+        return [Delivered.of(told) for told in self._call("alerts", devices=list(devices), after=self._after)]
+
+    def strays(self, devices: Collection[str]) -> tuple[str, ...]:
+        """What nobody waited for, told in a line each."""
+        return tuple(self._call("strays", devices=list(devices), after=self._after))
+
+    def utrn_serial(self) -> int:
+        """A serial number for a top-up code, never given twice."""
+        return int(self._call("utrn_serial"))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._call.close()

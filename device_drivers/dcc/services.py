@@ -1,0 +1,142 @@
+"""What a run starts once: the DCC link and, for a simulated lab, the DCC side behind it as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from device_drivers.dcc.identities import named_identities, simulated_identities
+from device_drivers.dcc.link import Link
+from device_drivers.dcc.loopback import LinkDoor
+from harness.domain.errors import ConfigurationError, LinkLost
+from harness.domain.lab import Lab
+from harness.hooks import RunContext
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What the DCC side of a simulated lab is started with."""
+
+    lab: Lab
+    run: RunContext
+    receive_url: str
+    counters: Mapping[str, int]  # the last counter of each originator, which the DCC remembers
+    gateway_port: int = 0  # any
+
+
+class DccSideProcess:
+    """The DCC side of a simulated lab. It ends with its standard input, and so with this process."""
+
+    def __init__(self, commission: Commission, log: Path) -> None:
+        self._log = log
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "device_drivers.simulated.dcc_side"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,  # an interrupt from the keyboard is for the controller
+            )
+        try:
+            self.addresses = self._begin(commission)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let the process end, and see that it does; closing twice is fine."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended by itself
+            self.process.stdin.close()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def _begin(self, commission: Commission) -> Mapping[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        impatience = threading.Timer(_START_SECONDS, self.process.kill)
+        impatience.start()
+        try:
+            pickle.dump(commission, self.process.stdin)
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+            addresses: Mapping[str, Any] = json.loads(line)
+        except (BrokenPipeError, ValueError):
+            told = self._log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise LinkLost(
+                f"the simulated DCC did not start: {''.join(told) or 'it gave no reason'}",
+                remedy=f"look at {self._log}",
+            ) from None
+        finally:
+            impatience.cancel()
+        if "refusal" in addresses:
+            raise ConfigurationError(addresses["refusal"], remedy=addresses["remedy"])
+        return addresses
+
+
+class LabServicesInHand:
+    """Implements :class:`harness.hooks.LabServices`."""
+
+    def __init__(
+        self, addresses: Mapping[str, Any], link: Link, dcc_side: DccSideProcess | None, held: ExitStack
+    ) -> None:
+        self.addresses = addresses
+        self.link = link
+        self.dcc_side = dcc_side  # of a simulated lab
+        self._held = held
+
+    def close(self) -> None:
+        """Stop the door, the DCC side and the link; never raises twice."""
+        self._held.close()
+
+
+def start_lab(lab: Lab, run: RunContext) -> LabServicesInHand:
+    """Start what a run shares.
+
+    ``addresses`` always has ``link`` and ``token``; in a simulated lab also ``wan`` (``host:port``),
+    ``gateway``, ``settle`` and ``settle_token``.
+
+    Raises :class:`ConfigurationError` for keys or ports that cannot be used, :class:`LinkLost` where the
+    simulated DCC does not start.
+    """
+    simulated = lab.dcc.gateway == "simulated"
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        link = Link(
+            lab, simulated_identities(lab) if simulated else named_identities(lab), run.folder / "dcc"
+        )
+        held.callback(link.close)
+        dcc_side = _start_dcc_side(lab, run, link) if simulated else None
+        addresses = dict(dcc_side.addresses) if dcc_side else {}
+        if dcc_side:
+            held.callback(dcc_side.close)
+        link.connect(addresses.get("gateway", lab.dcc.gateway))
+        held.callback(link.disconnect)
+        door = LinkDoor(link)
+        held.callback(door.close)
+        addresses |= {"link": door.address, "token": door.token}
+        return LabServicesInHand(addresses, link, dcc_side, held.pop_all())
+
+
+def _start_dcc_side(lab: Lab, run: RunContext, link: Link) -> DccSideProcess:
+    commission = Commission(lab, run, link.receive_url, link.counters())
+    return DccSideProcess(commission, run.folder / "dcc-side.log")

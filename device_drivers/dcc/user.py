@@ -1,0 +1,286 @@
+"""The service user of a rig (Clause 17.1): what a test asks of the DCC, through the run's shared link."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from device_drivers.dcc.calls import CallClient
+from device_drivers.dcc.duis import RequestId, ResponseMessage, response_element
+from device_drivers.dcc.link import Order, Sent
+from device_drivers.dcc.loopback import Delivered, LinkClient
+from device_drivers.dcc.tree import body_element, fragment, parse
+from device_drivers.utrn import make_utrn
+from harness.domain.errors import DeviceTimeout, ProtocolViolation, UsageError
+from harness.domain.instruments import Alert, Body, Device, Forgery, LabClock, ServiceResponse
+from harness.domain.lab import Lab, Rig, ServiceRequest
+from harness.domain.payload import Payload
+from harness.domain.words import DeviceType, UserRole
+from harness.hooks import Trace
+
+_ROLES_OF: Mapping[DeviceType, frozenset[UserRole]] = {
+    DeviceType.ESME: frozenset({UserRole.IS, UserRole.ES, UserRole.ED, UserRole.RSA, UserRole.OU}),
+    DeviceType.GSME: frozenset({UserRole.GS, UserRole.GT, UserRole.RSA, UserRole.OU}),
+    DeviceType.CH: frozenset(UserRole),
+}
+
+_GAS_SLEEP = timedelta(minutes=30)  # for which a gas meter may be out of reach
+
+
+def gateway_settler(services: Mapping[str, Any], device_ids: Collection[str]) -> Callable[[], None]:
+    """A barrier for :meth:`VirtualClock.on_settle`: returns when the gateway has nothing for these devices.
+
+    ``services`` are the addresses of the run's services. Where the gateway is not simulated there is nothing
+    to wait for. A gateway that has died is a :class:`LinkLost`.
+    """
+    if "settle" not in services:
+        return lambda: None
+    control = CallClient(services["settle"], services["settle_token"], "the simulated gateway")
+
+    def settle() -> None:
+        control("settle", devices=list(device_ids))
+
+    weakref.finalize(settle, control.close)  # a clock's barriers live and die with its rig
+    return settle
+
+
+class RigUser:
+    """Implements :class:`~harness.domain.instruments.ServiceUser` for the devices of one rig.
+
+    Life cycle: construct when the rig is opened; :meth:`close` with the rig.
+    """
+
+    def __init__(
+        self, lab: Lab, rig: Rig, services: Mapping[str, Any], clock: LabClock, trace: Trace
+    ) -> None:
+        self._lab = lab
+        self._clock = clock
+        self._trace = trace
+        self._types = {device.device_id: device.type for device in rig.devices.values()}
+        self._link = LinkClient(services["link"], services["token"])
+        if "settle" in services:
+            self._tell_installed(services)
+
+    @property
+    def catalogue(self) -> Mapping[str, ServiceRequest]:
+        return self._lab.catalogue
+
+    def request(
+        self,
+        srv: str,
+        target: Device | str,
+        body: Body = None,
+        *,
+        role: UserRole | None = None,
+        forgery: Forgery | None = None,
+        within: timedelta | None = None,
+    ) -> ServiceResponse:
+        row = self._row(srv)
+        device_id = target if isinstance(target, str) else target.device_id
+        order = Order(
+            srv=srv,
+            role=role or self._default_role(row, self._types.get(device_id)),
+            target=self._lab.dcc.dcc_eui if row.non_device else device_id,
+            body_xml=fragment(body_element(row.body_element, body)),
+            forgery=forgery or Forgery(),
+        )
+        begun = self._clock.now()
+        sent = self._send(order)
+        if not sent.awaited:
+            return self._answered(row, sent, self._clock.now() - begun)
+        limit = within or self._limit(self._types.get(device_id))
+        delivered = self._wait(row, sent, limit)
+        elapsed = self._clock.now() - begun
+        if elapsed > limit:
+            raise DeviceTimeout(
+                f"response to {row.srv} {row.name} ({sent.request_id}) came after {elapsed} of lab time; "
+                f"it was due within {limit}"
+            )
+        return self._responded(row, sent, delivered, elapsed)
+
+    def vend(self, meter: Device, pence: int) -> str:
+        return make_utrn(meter.device_id, pence, self._link.utrn_serial())
+
+    def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
+        limit = within or timedelta(seconds=self._lab.dcc.alert_limit_seconds)
+
+        def come() -> Alert | None:
+            alerts = self.alerts(device, since=since)
+            return next((alert for alert in alerts if alert.code.upper() == code.upper()), None)
+
+        return self._clock.until(come, within=limit, what=f"alert {code} from {device.device_id}")
+
+    def alerts(self, device: Device, *, since: datetime | None = None) -> tuple[Alert, ...]:
+        delivered = self._link.alerts((device.device_id,))
+        return tuple(
+            _alert(each)
+            for each in delivered
+            if since is None or (each.moment is not None and each.moment >= since)
+        )
+
+    def strays(self) -> tuple[str, ...]:
+        return self._link.strays(tuple(self._types))
+
+    def close(self) -> None:
+        """Leave the link; the run's other rigs keep it."""
+        self._link.close()
+
+    def _tell_installed(self, services: Mapping[str, Any]) -> None:
+        """Fresh twins are a fresh installation: the simulated inventory has their devices as the lab says."""
+        control = CallClient(services["settle"], services["settle_token"], "the simulated gateway")
+        control("installed", devices=list(self._types))
+        control.close()
+
+    def _row(self, srv: str) -> ServiceRequest:
+        if srv not in self._lab.catalogue:
+            raise UsageError(
+                f"SRV {srv!r} is not in the lab's catalogue", remedy="write it as the catalogue does"
+            )
+        return self._lab.catalogue[srv]
+
+    @staticmethod
+    def _default_role(row: ServiceRequest, device_type: DeviceType | None) -> UserRole:
+        fitting = frozenset(UserRole) if device_type is None else _ROLES_OF[device_type]
+        for role in row.roles:
+            if role in fitting:
+                return role
+        raise UsageError(
+            f"no User Role of SRV {row.srv} fits a {device_type or 'device'}",
+            remedy="name the role in the request",
+        )
+
+    def _limit(self, device_type: DeviceType | None) -> timedelta:
+        limit = timedelta(seconds=self._lab.dcc.response_limit_seconds)
+        return limit + _GAS_SLEEP if device_type is DeviceType.GSME else limit
+
+    def _send(self, order: Order) -> Sent:
+        sent = self._link.send(order)
+        name = f"{order.srv} {sent.request_id.rpartition(':')[2]}"
+        self._trace.message("DCC", f"{name} request", sent.request, "application/xml")
+        kind = "application/xml" if sent.status == 200 else "text/plain"
+        self._trace.message("DCC", f"{name} answer", sent.answer, kind)
+        return sent
+
+    def _wait(self, row: ServiceRequest, sent: Sent, within: timedelta) -> Delivered:
+        try:
+            delivered = self._clock.until(
+                lambda: self._link.response(sent.ticket),
+                within=within,
+                what=f"response to {row.srv} {row.name} ({sent.request_id})",
+            )
+        except DeviceTimeout:
+            self._link.abandon(sent.ticket)
+            raise
+        counter = sent.request_id.rpartition(":")[2]
+        self._trace.message("DCC", f"{row.srv} {counter} response", delivered.xml, "application/xml")
+        return delivered
+
+    def _answered(self, row: ServiceRequest, sent: Sent, elapsed: timedelta) -> ServiceResponse:
+        """The answer on the same connection was the last word."""
+        message = _read(sent.answer) if sent.status == 200 else None
+        code = message.code if message else f"HTTP {sent.status}"
+        return ServiceResponse(
+            request_id=sent.request_id,
+            srv=row.srv,
+            acknowledgement=code,
+            code=code,
+            device_id="",
+            success=code.startswith("I") and not sent.problems,
+            payload=message.content if message else Payload(),
+            debug=(),
+            timestamp=None,
+            elapsed=elapsed,
+            problems=sent.problems,
+            xml=sent.answer,
+        )
+
+    def _responded(
+        self, row: ServiceRequest, sent: Sent, delivered: Delivered, elapsed: timedelta
+    ) -> ServiceResponse:
+        message = _read(delivered.xml)
+        smets1 = message.smets1 if message else None
+        problems = (*sent.problems, *delivered.problems)
+        if message is not None:
+            problems += tuple(_correlation(message, RequestId.parse(sent.request_id), row))
+        return ServiceResponse(
+            request_id=sent.request_id,
+            srv=row.srv,
+            acknowledgement="I99",
+            code=delivered.code,
+            device_id=smets1.originator if smets1 else "",
+            success=(smets1 is None or smets1.success is True) and delivered.code == "I0" and not problems,
+            payload=smets1.payload if smets1 else (message.content if message else Payload()),
+            debug=smets1.debug if smets1 else (),
+            timestamp=smets1.timestamp if smets1 else None,
+            elapsed=elapsed,
+            problems=problems,
+            xml=delivered.xml,
+        )
+
+
+def _read(xml: bytes) -> ResponseMessage | None:
+    try:
+        return ResponseMessage.read(parse(xml))
+    except ProtocolViolation:
+        return None  # the link has told the problem already
+
+
+def _correlation(message: ResponseMessage, asked: RequestId, row: ServiceRequest) -> list[str]:
+    """Whether a response is about what was asked: device, user, counter, SRV, element, success."""
+    found = [
+        ("ResponseID", str(message.response_id or ""), str(asked.answered())),
+        ("SRV", message.srv, row.srv),
+    ]
+    smets1 = message.smets1
+    if smets1 is None:
+        if message.code.startswith("E") or "GBCSPayload" in message.content:  # as DCC Boxed answers
+            return _differences(found)
+        return ["correlation: no SMETS1 response inside", *_differences(found)]
+    found += [
+        ("answering device", smets1.originator, asked.target),
+        ("user answered", smets1.target, asked.originator),
+        ("originator counter", str(smets1.counter), str(asked.counter)),
+        ("SRV answered", smets1.srv, row.srv),
+        ("response element", smets1.response_element, response_element(row.body_element)),
+    ]
+    missing = []
+    if smets1.success is None and not smets1.debug:  # a failure may be told by its debug information alone
+        missing = [f"correlation: {smets1.response_element or 'the response'} has no MessageSuccess"]
+    return missing + _differences(found)
+
+
+def _differences(found: list[tuple[str, str, str]]) -> list[str]:
+    return [
+        f"correlation: {what} is {seen}, due is {due}" for what, seen, due in found if seen and seen != due
+    ]
+
+
+def _alert(delivered: Delivered) -> Alert:
+    """A device alert by its own code, or a DCC Alert by the DCC's."""
+    message = _read(delivered.xml)
+    smets1 = message.smets1 if message else None
+    content = smets1.alert if smets1 else None
+    if smets1 is None or content is None:
+        return _dcc_alert(delivered, message)
+    return Alert(
+        code=content.code,
+        device_id=smets1.originator,
+        description=content.description,
+        timestamp=content.timestamp,
+        problems=delivered.problems,
+        xml=delivered.xml,
+    )
+
+
+def _dcc_alert(delivered: Delivered, message: ResponseMessage | None) -> Alert:
+    kind = "/".join(message.content.all("DCCAlert")[0].names()) if message and message.dcc_alert else ""
+    return Alert(
+        code=message.dcc_alert if message else "",
+        device_id=min(message.devices, default="") if message else "",
+        description=kind,
+        timestamp=None,
+        problems=delivered.problems,
+        xml=delivered.xml,
+    )

@@ -1,0 +1,45 @@
+"""The DLMS server of one connection, sans-IO: an APDU in, the answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from device_drivers.dlms.channel import LONGEST_APDU
+from device_drivers.dlms.counters import CounterStore
+from device_drivers.dlms.security import Association
+from device_drivers.dlms.services import CosemModel
+from device_drivers.dlms.session import ServerIdentity, Session
+
+__all__ = ["Association", "CosemModel", "DlmsServer"]
+
+
+class DlmsServer:
+    """Serves the objects of ``model`` to the clients named in ``associations``, by client SAP.
+
+    ``counters`` outlives the connections: it keeps the highest counter received from each client (see
+    :func:`device_drivers.dlms.counters.received_from`) and counts what is sent. A counter that comes twice
+    is refused with the lowest that would do. ``on_authentication_failure`` is told the client SAP of each
+    wrong password, key or challenge. ``max_pdu`` is the longest APDU taken, in bytes.
+    """
+
+    def __init__(
+        self,
+        model: CosemModel,
+        associations: Mapping[int, Association],
+        system_title: bytes,
+        counters: CounterStore,
+        *,
+        max_pdu: int = LONGEST_APDU,
+        on_authentication_failure: Callable[[int], None] | None = None,
+    ) -> None:
+        server = ServerIdentity(model, system_title, counters, max_pdu, on_authentication_failure or _untold)
+        self._sessions = {sap: Session(server, association) for sap, association in associations.items()}
+
+    def handle(self, apdu: bytes, client_sap: int) -> bytes:
+        """The answer to one APDU; ``b""``, as from a meter without that SAP, where nobody is known there."""
+        session = self._sessions.get(client_sap)
+        return session.handle(apdu) if session else b""
+
+
+def _untold(client_sap: int) -> None:
+    """Nobody asked to be told."""

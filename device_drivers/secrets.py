@@ -1,0 +1,63 @@
+"""Secrets by reference: configuration names where a key or password is, never what it is.
+
+>>> import os; os.environ["DOCTEST_PASSWORD"] = "12345678"
+>>> resolve("env:DOCTEST_PASSWORD")
+b'12345678'
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.domain.errors import ConfigurationError
+
+_FORMS = "write env:NAME or file:path"
+
+
+def resolve(reference: str, *, base: Path | None = None) -> bytes:
+    """What stands behind ``env:NAME`` or ``file:path``, without the line end at its end.
+
+    A relative path starts at ``base`` (the lab file's folder). Raises :class:`ConfigurationError`, which
+    names the reference and never the secret.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme == "env" and name:
+        return _from_environment(name)
+    if scheme == "file" and name:
+        return _from_file((base or Path()) / name)
+    raise ConfigurationError("a secret must be a reference, and this is none", remedy=_FORMS)
+
+
+def resolve_key(reference: str, length: int, *, base: Path | None = None) -> bytes:
+    """A key of ``length`` bytes that is kept as hexadecimal digits."""
+    text = resolve(reference, base=base)
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != length:
+        raise ConfigurationError(
+            f"the key at {reference} is not {length} bytes in hexadecimal",
+            remedy=f"keep it as {2 * length} hexadecimal digits",
+        )
+    return key
+
+
+def _from_environment(name: str) -> bytes:
+    try:
+        return os.environ[name].encode()
+    except KeyError:
+        raise ConfigurationError(
+            f"the environment variable {name} is not set", remedy="set it for the harness"
+        ) from None
+
+
+def _from_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the secret's file {path} cannot be read: {error.strerror}",
+            remedy="create it, readable by you only",
+        ) from None

@@ -1,0 +1,254 @@
+"""The S1SP: takes countersigned requests, performs their equivalent steps on meters, answers.
+
+Faults at :attr:`Place.S1SP` sit at REQUEST (the :class:`CountersignedRequest`; DROP: no answer ever comes),
+CHECK ("device", "authorisation", "certificate" and "counter"; the refusal or ""), RESPONSE (the
+:class:`Smets1Answer`; DROP: it is lost) and ALERT (the :class:`HubAlert`; DROP: it goes no further).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from device_drivers.dcc.duis import response_element
+from device_drivers.dlms.counters import CounterStore
+from device_drivers.named import NamedDevice
+from device_drivers.simulated.keys import key_ring
+from device_drivers.simulated.s1sp import (
+    configuration,
+    credentials,
+    customer,
+    estate,
+    firmware,
+    logs,
+    payment,
+    prepayment,
+    registers,
+    supply,
+    tariff,
+    tariff_reading,
+)
+from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
+from device_drivers.simulated.s1sp.record import DeviceRecord
+from device_drivers.simulated.s1sp.refusal import (
+    DEVICE_REFUSED,
+    NOT_AUTHORISED,
+    NOT_FOR_THIS_DEVICE,
+    NOT_SERVED,
+    OUT_OF_RANGE,
+    PROTOCOL_BROKEN,
+    REPLAYED,
+    Refused,
+)
+from device_drivers.simulated.s1sp.sessions import Sessions
+from device_drivers.simulated.s1sp.steps import Job, Step
+from device_drivers.simulated.wan import DeviceSilent, HubAlert, WanHead
+from harness.domain.errors import AccessRefused, HarnessError, ProtocolViolation, UsageError
+from harness.domain.faults import DROP, Interceptions, Point
+from harness.domain.instruments import Body
+from harness.domain.lab import Lab, RigDevice
+from harness.domain.words import DeviceType, UserRole
+
+STEPS: Final[Mapping[str, Step]] = {
+    srv: step
+    for group in (
+        tariff,
+        tariff_reading,
+        payment,
+        prepayment,
+        customer,
+        registers,
+        logs,
+        configuration,
+        credentials,
+        supply,
+        estate,
+        firmware,
+    )
+    for srv, step in group.STEPS.items()
+}
+"""SRV → what it takes to serve it."""
+
+
+@dataclass(slots=True)
+class _Station:
+    """One device of the lab: its hub, that hub's order, and what the S1SP keeps of the device."""
+
+    device: RigDevice
+    ch_id: str
+    order: threading.Lock  # one request at a time through a hub
+    record: DeviceRecord
+
+
+class S1sp:
+    """Serves the simulated rigs of a lab through ``head``. Safe to call from several threads.
+
+    ``on_alert`` is called with each alert before the hub is told that it arrived.
+    """
+
+    def __init__(self, lab: Lab, head: WanHead, interceptions: Interceptions, counters: CounterStore) -> None:
+        self.on_alert: Callable[[HubAlert], None] | None = None
+        self._lab = lab
+        self._head = head
+        self._interceptions = interceptions
+        self._sessions = Sessions(head, key_ring(lab), counters)
+        self._stations = _stations(lab)
+        head.on_alert = self._alert
+        head.on_hello = self.hello
+
+    def perform(self, request: CountersignedRequest) -> Smets1Answer:
+        """Do what is asked and answer; a refusal, by S1SP or device, is an answer without success.
+
+        Raises :class:`HubUnreachable` where the hub, :class:`DeviceSilent` where the device cannot be had.
+        """
+        station = self._stations.get(request.target.upper())
+        if station is None:
+            raise UsageError(f"no simulated rig of this lab has the device {request.target}")
+        with station.order:
+            about = {"device_id": station.device.device_id, "now": self._head.now(station.ch_id)}
+            passed = self._interceptions.passing(Point.REQUEST, request.srv, request, **about)
+            answer = DROP if passed is DROP else self._answer(passed, station)
+            if answer is not DROP:
+                answer = self._interceptions.passing(Point.RESPONSE, request.srv, answer, **about)
+        if answer is DROP:
+            raise DeviceSilent(f"the S1SP has no answer to {request.request_id}")
+        assert isinstance(answer, Smets1Answer)  # what a fault returns is its author's affair
+        return answer
+
+    def distribute_firmware(self, device_id: str, version: str, image: bytes) -> None:
+        """Bring an image to a device, as SRV 11.1 asks for; :class:`AccessRefused` if it does not verify."""
+        station = self._stations[device_id.upper()]
+        with station.order, self._association(station) as device:
+            firmware.distribute(device, station.record, version, image)
+
+    def hello(self, ch_id: str, devices: tuple[str, ...]) -> None:
+        """A hub has (re)connected: its devices know nothing of earlier associations."""
+        self._sessions.forget((ch_id, *devices))
+
+    def _alert(self, alert: HubAlert) -> None:
+        item, about = f"{alert.code:04X}", {"device_id": alert.device_id, "now": alert.timestamp}
+        passed = self._interceptions.passing(Point.ALERT, item, alert, **about)
+        if passed is not DROP and self.on_alert is not None:
+            self.on_alert(passed)
+
+    def _answer(self, request: CountersignedRequest, station: _Station) -> Smets1Answer:
+        now = partial(self._head.now, station.ch_id)
+        data: Body = None
+        debug: tuple[tuple[int, str], ...] = ()
+        try:
+            data = self._serve(request, station, now)
+        except Refused as refusal:
+            debug = ((refusal.code, refusal.message),)
+        except UsageError as misfit:  # a value that the device's form cannot hold
+            debug = ((OUT_OF_RANGE, misfit.message),)
+        except AccessRefused as refusal:
+            debug = ((DEVICE_REFUSED, refusal.message),)
+        except ProtocolViolation as problem:
+            debug = ((PROTOCOL_BROKEN, problem.message),)
+        return Smets1Answer(
+            device_id=station.device.device_id,
+            srv=request.srv,
+            response_element=response_element(request.body_element),
+            success=not debug,
+            data=data,
+            debug=debug,
+            timestamp=now(),
+        )
+
+    def _serve(self, request: CountersignedRequest, station: _Station, now: Callable[[], datetime]) -> Body:
+        self._check(request, station, now())
+        step = STEPS.get(request.srv)
+        if step is None:
+            raise Refused(NOT_SERVED, f"this S1SP does not serve SRV {request.srv}")
+        _refuse_future_dating(request, now())
+        with self._association(station) as device:
+            job = Job(
+                device=device,
+                type=station.device.type,
+                body=request.body,
+                now=now,
+                record=station.record,
+                roles=self._roles(request),
+                counter=request.counter,
+            )
+            return step(job)
+
+    @contextmanager
+    def _association(self, station: _Station) -> Iterator[NamedDevice]:
+        """The device; after anything but the S1SP's own refusal it is associated anew next time."""
+        device_id = station.device.device_id
+        try:
+            yield self._sessions.device(station.ch_id, device_id, station.device.type)
+        except Refused:
+            raise
+        except HarnessError:
+            self._sessions.forget((device_id,))
+            raise
+
+    def _check(self, request: CountersignedRequest, station: _Station, now: datetime) -> None:
+        """The S1SP's own checks, after the gateway's; an accepted counter counts as used."""
+        used = station.record.counters.get(request.originator, -1)
+        for item, code, refusal in (
+            ("device", NOT_FOR_THIS_DEVICE, self._unfit(request.srv, station.device.type)),
+            ("authorisation", NOT_AUTHORISED, self._unauthorised(request)),
+            ("certificate", NOT_AUTHORISED, self._not_notified(request, station.record)),
+            ("counter", REPLAYED, _replayed(request, used)),
+        ):
+            found = self._interceptions.passing(
+                Point.CHECK, item, refusal, device_id=station.device.device_id, now=now
+            )
+            if found:
+                raise Refused(code, found)
+        station.record.counters[request.originator] = max(used, request.counter)
+
+    def _unfit(self, srv: str, device_type: DeviceType) -> str:
+        known = self._lab.catalogue.get(srv)
+        fits = known is not None and device_type in known.device_types
+        return "" if fits else f"SRV {srv} is not for a SMETS1 {device_type}"
+
+    def _unauthorised(self, request: CountersignedRequest) -> str:
+        roles, known = self._roles(request), self._lab.catalogue.get(request.srv)
+        if known is None or roles & set(known.roles):
+            return ""
+        held = ", ".join(sorted(roles)) or "none in this lab"
+        return f"the User Role of {request.originator} ({held}) may not send SRV {request.srv}"
+
+    def _not_notified(self, request: CountersignedRequest, record: DeviceRecord) -> str:
+        return credentials.refusal(request, self._roles(request), record)
+
+    def _roles(self, request: CountersignedRequest) -> frozenset[UserRole]:
+        originator = request.originator.upper()
+        return frozenset(user.role for user in self._lab.dcc.users if user.eui.upper() == originator)
+
+
+def _replayed(request: CountersignedRequest, used: int) -> str:
+    """Why the counter is no good; for each User and device it rises with every request."""
+    fresh = request.counter > used
+    return "" if fresh else f"counter {request.counter} is not above {used}, the last one used"
+
+
+def _refuse_future_dating(request: CountersignedRequest, now: datetime) -> None:
+    if "ExecutionDateTime" in request.body and request.body.time("ExecutionDateTime") > now:
+        raise Refused(
+            NOT_SERVED,
+            f"future dating, to {request.body.text('ExecutionDateTime')}, is not served by this S1SP",
+        )
+
+
+def _stations(lab: Lab) -> dict[str, _Station]:
+    """Every device of the lab's simulated rigs, by its id."""
+    stations = {}
+    for rig in lab.rigs:
+        hub = rig.devices.get(DeviceType.CH)
+        if rig.simulation is None or hub is None:
+            continue
+        order = threading.Lock()
+        for device in rig.devices.values():
+            record = DeviceRecord(certificates=credentials.first_notified(lab, device.type))
+            stations[device.device_id.upper()] = _Station(device, hub.device_id, order, record)
+    return stations

@@ -1,0 +1,84 @@
+"""``harness packs``, ``rigs`` and ``faults``: what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.cli.output import ExitCode, answer_json, answer_table
+from harness.config import load_lab
+from harness.config.packs import find_packs, manifests
+from harness.hooks import plugin_manager
+from harness.rigs.lease import holder
+
+
+def list_packs(file: Path, *, as_json: bool) -> ExitCode:
+    """The packs of the lab's packs folder."""
+    lab = load_lab(file)
+    packs = find_packs(lab.packs, manifests(lab.packs))
+    if as_json:
+        answer_json(
+            [
+                {
+                    "name": pack.name,
+                    "title": pack.title,
+                    "version": pack.version,
+                    "kind": pack.kind,
+                    "capability_release": pack.release,
+                    "test_phase": pack.test_phase,
+                    "tests": len(pack.tests()),
+                    "digest": pack.digest,
+                }
+                for pack in packs
+            ]
+        )
+        return ExitCode.GOOD
+    rows = ((p.name, p.version, p.kind.value, p.release.value, len(p.tests()), p.digest[:16]) for p in packs)
+    answer_table("packs", ("pack", "version", "kind", "release", "tests", "digest"), rows)
+    return ExitCode.GOOD
+
+
+def list_rigs(file: Path, *, as_json: bool) -> ExitCode:
+    """The rigs, and who holds each."""
+    lab = load_lab(file)
+    holders = {rig.id: holder(lab.state, rig.id) for rig in lab.rigs}
+    if as_json:
+        answer_json(
+            [
+                {
+                    "rig": rig.id,
+                    "dmc": rig.dmc.id,
+                    "release": rig.dmc.release,
+                    "devices": {type_: device.device_id for type_, device in rig.devices.items()},
+                    "holder": holders[rig.id],
+                }
+                for rig in lab.rigs
+            ]
+        )
+        return ExitCode.GOOD
+    rows = (
+        (
+            rig.id,
+            rig.dmc.id,
+            rig.dmc.release.value,
+            ", ".join(rig.devices),
+            "simulated" if rig.simulation else rig.place,
+            ", ".join(f"{key} {value}" for key, value in (holders[rig.id] or {}).items()) or "free",
+        )
+        for rig in lab.rigs
+    )
+    answer_table(f"lab {lab.name}", ("rig", "DMC", "release", "devices", "where", "held by"), rows)
+    return ExitCode.GOOD
+
+
+def list_faults(file: Path, *, as_json: bool) -> ExitCode:
+    """The fault catalogue, built-in and from plugins."""
+    lab = load_lab(file)
+    faults = [fault for found in plugin_manager(lab.plugins).hook.harness_faults() for fault in found]
+    faults.sort(key=lambda fault: (fault.place, fault.name))
+    columns = ("fault", "place", "point", "SRVs", "description")
+    rows = [(f.name, f.place.value, f.point.value, ", ".join(f.srvs) or "any", f.description) for f in faults]
+    if as_json:
+        answer_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        answer_table("twin faults", columns, rows)
+    return ExitCode.GOOD

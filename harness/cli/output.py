@@ -1,0 +1,83 @@
+"""What every command shares: options, tables, JSON, and errors as one plain line with an exit code.
+
+With ``--json`` the answer goes to standard output as JSON; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from harness.domain.errors import ConfigurationError, HarnessError, LabFault, UsageError
+
+P = ParamSpec("P")
+
+LabOption = Annotated[Path, typer.Option("--lab", envvar="HARNESS_LAB", help="The lab file.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="The folder that run folders are made in.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable answer on standard output.")]
+DEFAULT_LAB = Path("lab_config/simulated.yaml")
+DEFAULT_RUNS = Path("runs")
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    GOOD = 0
+    BAD = 1  # it ran, and something failed or a gate is not met
+    USAGE = 2  # a usage or configuration error
+    BLOCKED = 3  # blocked by the lab
+    INTERRUPTED = 4
+
+
+def command(function: Callable[P, ExitCode | None]) -> Callable[P, None]:
+    """Turn the harness's errors into a line on standard error, and the result into the exit code."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs) or ExitCode.GOOD
+        except HarnessError as error:
+            tell(f"error: {error}")
+            code = exit_code_of(error)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            code = ExitCode.INTERRUPTED
+        raise typer.Exit(code)
+
+    return wrapped
+
+
+def exit_code_of(error: HarnessError) -> ExitCode:
+    """The family of an error decides the exit code."""
+    if isinstance(error, ConfigurationError | UsageError):
+        return ExitCode.USAGE
+    return ExitCode.BLOCKED if isinstance(error, LabFault) else ExitCode.BAD
+
+
+def tell(line: str) -> None:
+    """A line for the person, on standard error."""
+    print(line, file=sys.stderr)
+
+
+def answer_json(value: Any) -> None:
+    """The answer, for a program."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """The answer, for a person."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

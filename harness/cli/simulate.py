@@ -1,0 +1,122 @@
+"""``harness simulate``: stands the twins up for other tools to talk to, until it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cli.output import ExitCode, answer_json, tell
+from harness.config import load_lab
+from harness.domain.errors import ConfigurationError
+from harness.domain.lab import Lab, Rig
+from harness.domain.stand_in import DccPorts, Listing, Port
+from harness.execution.context import new_run_id
+from harness.hooks import RunContext, plugin_manager
+from harness.rigs.lease import take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateOptions:
+    """What the command line says of a lab to stand up."""
+
+    lab: Path
+    runs: Path
+    faults: Sequence[str] = ()
+    rigs: Sequence[str] = ()  # all simulated ones by default
+    base_port: int
+    as_json: bool = False
+
+
+def simulate(options: SimulateOptions) -> ExitCode:
+    """Hold the rigs' leases, stand the lab up, say where it listens, and wait for Ctrl-C or SIGTERM."""
+    lab = load_lab(options.lab)
+    rigs = chosen_rigs(lab, options.rigs)
+    name = f"simulate-{new_run_id()}"
+    run = RunContext(name, (options.runs / name).resolve(), lab.seed, tuple(options.faults))
+    hooks = plugin_manager(lab.plugins).hook
+    with _until_asked_to_stop() as asked, ExitStack() as held:
+        for rig in rigs:
+            held.callback(take(lab.state, rig.id, "harness simulate").release)
+        standing = hooks.harness_stand_up(lab=lab, rigs=rigs, run=run, base_port=options.base_port)
+        if standing is None:
+            raise ConfigurationError(
+                f"no plugin can stand lab {lab.name} up", remedy="install the plugin that its lab file needs"
+            )
+        held.callback(standing.close)
+        show(standing.listing, as_json=options.as_json)
+        sys.stdout.flush()  # who reads a pipe waits for it
+        asked.wait()
+    tell("stopped")
+    return ExitCode.GOOD
+
+
+def chosen_rigs(lab: Lab, names: Sequence[str]) -> tuple[Rig, ...]:
+    """The lab's simulated rigs, or those of the given names; :class:`ConfigurationError` where none is."""
+    simulated = {rig.id: rig for rig in lab.rigs if rig.simulation is not None}
+    if unknown := [name for name in names if name not in simulated]:
+        raise ConfigurationError(
+            f"lab {lab.name} has no simulated rig {', '.join(unknown)}",
+            remedy=f"it has {', '.join(simulated) or 'none'}",
+        )
+    if not simulated:
+        raise ConfigurationError(
+            f"{lab.file}: no rig of lab {lab.name} is simulated", remedy="name another lab with --lab"
+        )
+    return tuple(simulated[name] for name in names or simulated)
+
+
+@contextmanager
+def _until_asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; until it is waited for, they wait too."""
+    asked = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda *_: asked.set()) for each in signals]
+    try:
+        yield asked
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
+def show(listing: Listing, *, as_json: bool) -> None:
+    """Where everything listens, and the credentials to use."""
+    if as_json:
+        answer_json(asdict(listing))
+        return
+    for port in listing.ports:
+        _show_port(port)
+    if listing.dcc is not None:
+        _show_dcc(listing.dcc)
+    tell("standing; stop it with Ctrl-C")
+
+
+def _show_port(port: Port) -> None:
+    print(
+        f"{port.rig} {port.device} {port.device_id}: {port.protocol} at {port.host}:{port.port}, "
+        f"server SAP {port.server_sap}, system title {port.system_title}"
+    )
+    for client in port.clients:
+        fields = asdict(client)
+        use, sap, mechanism = (fields.pop(name) for name in ("use", "client_sap", "mechanism"))
+        proof = _told(fields)
+        print(f"  client SAP {sap}: {use}; {mechanism}{', ' if proof else ''}{proof}")
+
+
+def _show_dcc(dcc: DccPorts) -> None:
+    fields = asdict(dcc)
+    users = fields.pop("users")
+    print("DCC")
+    for name, value in fields.items():
+        print(f"  {_told({name: value})}")
+    for user in users:
+        print(f"  user {_told(user)}")
+
+
+def _told(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items() if value)

@@ -1,0 +1,220 @@
+"""What the parts of a lab's files must agree on: references that lead somewhere, devices that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from harness.config.document import Document, Place
+from harness.config.models import (
+    DeviceModelFile,
+    DmcFile,
+    EnvironmentFile,
+    EpclFile,
+    LabFile,
+    RigDeviceFile,
+    RigFile,
+)
+from harness.config.problems import Problems, listed, nearest
+from harness.domain.words import DeviceType
+
+T = TypeVar("T")
+_FROM_HERE: Final = "correct it: a name is taken from the lab file's folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection(Generic[T]):
+    """Items by id, with the place that they stand at; ``items`` lacks those that are wrong by themselves."""
+
+    word: str  # what messages call an item
+    document: Document | None  # none where the file cannot be read
+    items: Mapping[str, T]
+    start: Place = ()
+
+    def has(self, id_: str) -> bool:
+        """Whether such an item is written, be it right or wrong; an unread file is not held against it."""
+        return self.document is None or id_ in self.ids()
+
+    def ids(self) -> list[str]:
+        """The ids of all items that are written."""
+        content = self.document.at(*self.start) if self.document else None
+        return [str(id_) for id_ in content] if isinstance(content, Mapping) else []
+
+    def placed(self) -> Iterator[tuple[Place, str, T]]:
+        """Every right item with its place."""
+        for id_, item in self.items.items():
+            yield (*self.start, id_), id_, item
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Writes problems of one document."""
+
+    document: Document
+    problems: Problems
+
+    def wrong(self, place: Place, message: str, remedy: str) -> None:
+        where = ".".join(str(step) for step in place)
+        self.problems.add(self.document.path, self.document.line(place), f"{where}: {message}", remedy)
+
+    def refer(self, place: Place, id_: str, to: Collection[T]) -> T | None:
+        """What ``id_`` refers to, if it is right; an id that leads nowhere is written down."""
+        if not to.has(id_):
+            self.wrong(place, f"unknown {to.word} {id_!r}", nearest(id_, to.ids()))
+        return to.items.get(id_)
+
+
+def check_dmcs(dmcs: Collection[DmcFile], models: Collection[DeviceModelFile], problems: Problems) -> None:
+    """A DMC has a hub and a meter, and each Device Model is of the type that it stands for."""
+    if dmcs.document is None:
+        return
+    page = _Page(dmcs.document, problems)
+    for place, _, dmc in dmcs.placed():
+        if DeviceType.CH not in dmc.models or len(dmc.models) < 2:
+            page.wrong(
+                (*place, "models"), f"found {_types(dmc.models)}, expected CH and a meter", "add what lacks"
+            )
+        for device_type, id_ in dmc.models.items():
+            model = page.refer((*place, "models", device_type), id_, models)
+            if model and model.type is not device_type:
+                page.wrong(
+                    (*place, "models", device_type),
+                    f"{id_!r} is of type {model.type}, expected {device_type}",
+                    "name another, or correct its type",
+                )
+
+
+def check_epcl(epcl: Collection[EpclFile], dmcs: Collection[DmcFile], problems: Problems) -> None:
+    """An entry's DMC is there, and no two entries say the same."""
+    if epcl.document is None:
+        return
+    page = _Page(epcl.document, problems)
+    seen: dict[tuple[str, str, str], str] = {}
+    for place, id_, entry in epcl.placed():
+        page.refer((*place, "dmc"), entry.dmc, dmcs)
+        first = seen.setdefault((entry.dmc, entry.communications_provider, entry.installation_type), id_)
+        if first != id_:
+            page.wrong(place, f"says the same as {first!r}", "remove one, or correct what differs")
+
+
+def check_rigs(
+    rigs: Collection[RigFile],
+    dmcs: Collection[DmcFile],
+    models: Collection[DeviceModelFile],
+    problems: Problems,
+) -> None:
+    """A rig holds what its DMC says, each device once in the lab, each with a way to it."""
+    if rigs.document is None:
+        return
+    page = _Page(rigs.document, problems)
+    for place, _, rig in rigs.placed():
+        dmc = page.refer((*place, "dmc"), rig.dmc, dmcs)
+        if dmc:
+            _check_fit(page, place, rig, dmc)
+        _check_supply_numbers(page, place, rig)
+        for device_type, device in rig.devices.items():
+            _check_device(page, (*place, "devices", device_type), rig, device_type, device, models)
+    _check_unique(page, (pair for place, _, rig in rigs.placed() for pair in _device_ids(place, rig)))
+    for key in ("mpan", "export_mpan", "mprn"):
+        _check_unique(
+            page, (((*place, key), getattr(rig, key)) for place, _, rig in rigs.placed() if getattr(rig, key))
+        )
+
+
+def check_lab(
+    document: Document,
+    lab: LabFile,
+    rigs: Collection[RigFile],
+    environments: Collection[EnvironmentFile],
+    problems: Problems,
+) -> None:
+    """The environment is there, folders and files are there, and the gateway fits the rigs."""
+    page = _Page(document, problems)
+    page.refer(("environment",), lab.environment, environments)
+    folder = document.path.parent
+    if not (folder / lab.ttm).is_file():
+        page.wrong(("ttm",), f"no file {lab.ttm!r}", _FROM_HERE)
+    if not (folder / lab.packs).is_dir():
+        page.wrong(("packs",), f"no folder {lab.packs!r}", _FROM_HERE)
+    schemas = lab.dcc.schemas
+    if schemas and schemas.required and not (folder / schemas.folder).is_dir():
+        page.wrong(
+            ("dcc", "schemas", "folder"),
+            f"no folder {schemas.folder!r}",
+            "correct it, or set required: false to run without validation",
+        )
+    _check_gateway(page, lab, rigs)
+
+
+def _check_gateway(page: _Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
+    simulated = lab.dcc.gateway == "simulated"
+    for place, _, rig in rigs.placed():
+        if simulated != (rig.simulation is not None):
+            here, there = (
+                ("twins", "real gateway") if rig.simulation else ("real devices", "simulated gateway")
+            )
+            page.wrong(place, f"has {here} behind a {there}", "put such rigs into a lab file of their own")
+    for role, user in lab.dcc.users.items():
+        if not simulated and not (user.key and user.certificate):
+            message = "has no key and certificate, and the gateway is not simulated"
+            page.wrong(("dcc", "users", role), message, "name both by reference, env:NAME or file:path")
+
+
+def _check_fit(page: _Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
+    if set(rig.devices) != set(dmc.models):
+        page.wrong(
+            (*place, "devices"),
+            f"found {_types(rig.devices)}, expected {_types(dmc.models)} as DMC {rig.dmc!r} has them",
+            "put the devices of the DMC on the rig, or name another DMC",
+        )
+
+
+def _check_supply_numbers(page: _Page, place: Place, rig: RigFile) -> None:
+    for device_type, key in ((DeviceType.ESME, "mpan"), (DeviceType.GSME, "mprn")):
+        if device_type in rig.devices and getattr(rig, key) is None:
+            page.wrong(place, f"has an {device_type} and no {key}", f"add {key}:")
+        if device_type not in rig.devices and getattr(rig, key) is not None:
+            page.wrong((*place, key), f"there is no {device_type} on the rig", "remove it, or add the meter")
+
+
+def _check_device(
+    page: _Page,
+    place: Place,
+    rig: RigFile,
+    device_type: DeviceType,
+    device: RigDeviceFile,
+    models: Collection[DeviceModelFile],
+) -> None:
+    if device.model:
+        model = page.refer((*place, "model"), device.model, models)
+        if model and model.type is not device_type:
+            message = f"{device.model!r} is of type {model.type}, expected {device_type}"
+            page.wrong((*place, "model"), message, "name another")
+    if rig.simulation is None and device.door is None:
+        page.wrong(
+            place, "has no door, and the rig no simulation", "say how the device is reached, under door:"
+        )
+    for key in ("door", "security"):
+        if rig.simulation is not None and getattr(device, key) is not None:
+            page.wrong(
+                (*place, key), "a twin says for itself where it listens", f"remove {key}: or simulation:"
+            )
+
+
+def _device_ids(place: Place, rig: RigFile) -> Iterator[tuple[Place, str]]:
+    for device_type, device in rig.devices.items():
+        yield (*place, "devices", device_type, "device_id"), device.device_id
+
+
+def _check_unique(page: _Page, values: Iterable[tuple[Place, str]]) -> None:
+    seen: dict[str, Place] = {}
+    for place, value in values:
+        first = seen.setdefault(value, place)
+        if first != place:
+            line = page.document.line(first)
+            page.wrong(place, f"{value!r} stands on line {line} already", "give each its own")
+
+
+def _types(devices: Iterable[DeviceType]) -> str:
+    return listed(sorted(devices)) or "none"

@@ -1,0 +1,62 @@
+"""What a run is, as its options and files describe it: the same for the controller and every worker."""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.config.packs import Pack
+from harness.config.ttm import Requirement
+from harness.domain.lab import Lab
+from harness.hooks import RunContext
+
+WORKER_INPUT = "smets1_harness"
+"""Key under which the context travels in xdist's ``workerinput``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A run: its lab, packs and TTM, and where it is recorded."""
+
+    lab: Lab
+    packs: tuple[Pack, ...]
+    ttm: Mapping[str, Requirement]
+    run: RunContext
+    started: datetime  # aware UTC
+    cycle: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.run.folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerContext:
+    """What a worker is given: the run, its own rig, and where the run's shared services are."""
+
+    settings: Settings
+    rig: str
+    arguments: tuple[str, ...]  # what to collect, as the controller does
+    services: Mapping[str, Any]
+
+    def pack(self) -> bytes:
+        """For the way to the worker: execnet carries bytes between processes of one host and user."""
+        return pickle.dumps(self)
+
+    @staticmethod
+    def unpack(data: bytes) -> WorkerContext:
+        """The way back."""
+        context = pickle.loads(data)  # noqa: S301  # from our own controller, over its pipe
+        assert isinstance(context, WorkerContext)
+        return context
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time and is nobody else's: ``20260302-091500-3fa2``."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

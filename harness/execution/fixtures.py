@@ -1,0 +1,86 @@
+"""What a pack test may ask for. Registered only where packs are run, not in every pytest session."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.domain.errors import LabFault
+from harness.domain.instruments import (
+    Bench,
+    CommunicationsHub,
+    Device,
+    Esme,
+    EvidenceLog,
+    Gsme,
+    LabClock,
+    Meter,
+    RigInHand,
+    ServiceUser,
+)
+from harness.domain.words import DeviceType
+from harness.execution.attempts import AttemptRecorder
+from harness.execution.planning import Case
+from harness.execution.rig_keeper import RigKeeper
+
+
+class PackFixtures:
+    """The fixtures of pack tests; docstrings show in ``pytest --fixtures``."""
+
+    def __init__(self, keeper: RigKeeper, recorder: AttemptRecorder) -> None:
+        self._keeper = keeper
+        self._recorder = recorder
+
+    @pytest.fixture
+    def rig(self, planned_case: Case) -> RigInHand:
+        """The rig, leased and open."""
+        return self._keeper.take(planned_case.entry.dmc.id)
+
+    @pytest.fixture
+    def esme(self, rig: RigInHand) -> Esme:
+        """The rig's electricity meter, over its own port."""
+        return _device(rig, DeviceType.ESME)  # type: ignore[return-value]  # registered for that type
+
+    @pytest.fixture
+    def gsme(self, rig: RigInHand) -> Gsme:
+        """The rig's gas meter, over its own port."""
+        return _device(rig, DeviceType.GSME)  # type: ignore[return-value]  # registered for that type
+
+    @pytest.fixture
+    def ch(self, rig: RigInHand) -> CommunicationsHub:
+        """The rig's communications hub, over its own port."""
+        return _device(rig, DeviceType.CH)  # type: ignore[return-value]  # registered for that type
+
+    @pytest.fixture
+    def meter(self, rig: RigInHand, planned_case: Case) -> Meter:
+        """The meter that this planning of the test is about."""
+        return _device(rig, planned_case.device)  # type: ignore[return-value]  # registered for that type
+
+    @pytest.fixture
+    def user(self, rig: RigInHand) -> ServiceUser:
+        """The service user simulator of Clause 17.1."""
+        return rig.user
+
+    @pytest.fixture
+    def bench(self, rig: RigInHand) -> Bench:
+        """The rig's I/O."""
+        return rig.bench
+
+    @pytest.fixture
+    def clock(self, rig: RigInHand) -> LabClock:
+        """The rig's lab time: waiting on it jumps on a simulated rig."""
+        return rig.clock
+
+    @pytest.fixture
+    def evidence(self) -> EvidenceLog:
+        """The evidence of this attempt."""
+        assert self._recorder.current is not None
+        return self._recorder.current.evidence
+
+
+def _device(rig: RigInHand, device_type: DeviceType) -> Device:
+    try:
+        return rig.devices[device_type]
+    except KeyError:
+        raise LabFault(
+            f"rig {rig.rig.id} has no {device_type}", remedy="mark the test with the devices that it needs"
+        ) from None

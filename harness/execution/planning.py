@@ -1,0 +1,124 @@
+"""What a run plans: every pack test on every EPCL entry of the pack's Capability Release.
+
+A planned test is a pack test on an EPCL entry's DMC; any free rig of that DMC may take it. A test that
+holds ``meter`` is planned once for each device type that it is marked for, every other test once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config.packs import Pack
+from harness.config.ttm import Requirement
+from harness.domain.lab import EpclEntry, Lab
+from harness.domain.words import DeviceType
+from harness.records.plan import PlannedTest
+
+CASE = "planned_case"
+"""Name of the fixture that every planned test is parametrised by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One planning of a test function: for a pack, on an EPCL entry, about a device type."""
+
+    pack: Pack
+    entry: EpclEntry
+    device: DeviceType
+
+    @property
+    def id(self) -> str:
+        """As it stands in pytest's node ids: ``standard-srvt-ioc,IOC-A-dormant,ESME``."""
+        return f"{self.pack.name},{self.entry.id},{self.device}"
+
+
+def marked(source: Any, name: str) -> tuple[str, ...]:
+    """The arguments of a mark, in order, over all its uses on a test."""
+    arguments = [arg for mark in source.iter_markers(name) for arg in mark.args]
+    return tuple(dict.fromkeys(str(arg) for arg in arguments))
+
+
+def cases(
+    module: Path, function: str, node: Any, fixtures: Iterable[str], packs: Iterable[Pack], lab: Lab
+) -> Iterator[Case]:
+    """Every planning of a test function; none where no pack selects it or no DMC has what it needs."""
+    types = tuple(DeviceType(name) for name in marked(node, "devices")) or tuple(DeviceType)[:1]
+    each = "meter" in fixtures
+    srvs = marked(node, "srv")
+    for pack in packs:
+        if not pack.selects(module, function):
+            continue
+        for entry in lab.epcl:
+            if (
+                entry.dmc.release is not pack.release
+                or entry.installation_type not in pack.installation_types
+            ):
+                continue
+            for device in types if each else types[:1]:
+                needed = (device,) if each else types
+                if all(entry.dmc.has(type_) for type_ in needed) and _served(srvs, device, lab):
+                    yield Case(pack, entry, device)
+
+
+def _served(srvs: Iterable[str], device: DeviceType, lab: Lab) -> bool:
+    """Whether the catalogue marks the SRVs for the device; what it does not know of is not planned."""
+    if missing := [srv for srv in srvs if srv not in lab.catalogue]:
+        raise pytest.UsageError(f"the SRV catalogue has no {', '.join(missing)}")
+    rows = [lab.catalogue[srv] for srv in srvs]
+    return all(row.non_device or device in row.device_types for row in rows)
+
+
+def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) -> PlannedTest:
+    """The plan's line for a collected item.
+
+    :class:`pytest.UsageError` (a collection error) where it names an id that the TTM lacks, an SRV that the
+    catalogue lacks, or no TTM id that is about its device.
+    """
+    case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]  # parametrised by us
+    function = item.function  # type: ignore[attr-defined]  # a test function, as planned
+    ids = marked(item, "ttm")
+    if missing := [id_ for id_ in ids if id_ not in ttm]:
+        raise pytest.UsageError(f"{item.nodeid}: the TTM has no {', '.join(missing)} (see {lab.ttm})")
+    about = tuple(id_ for id_ in ids if _concerns(ttm[id_], case))
+    if not about:
+        raise pytest.UsageError(
+            f"{item.nodeid}: no TTM id for {case.device}; mark it with @pytest.mark.ttm(…)"
+        )
+    groups = marked(item, "functional_group")
+    rigs = lab.rigs_of(case.entry.dmc.id)
+    return PlannedTest(
+        id=f"{item.path.stem}::{item.name}",
+        node_id=item.nodeid,
+        pack=case.pack.name,
+        title=_title(function),
+        full_name=f"{function.__module__}#{function.__name__}",
+        srvs=marked(item, "srv"),
+        ttm=about,
+        functional_group=groups[0] if groups else ttm[about[0]].functional_group,
+        device_type=case.device,
+        entry=case.entry.id,
+        dmc=case.entry.dmc.id,
+        installation_type=case.entry.installation_type,
+        release=case.pack.release,
+        test_phase=case.pack.test_phase,
+        not_run="" if rigs else f"no rig of DMC {case.entry.dmc.id} in lab {lab.name}",
+    )
+
+
+def _concerns(requirement: Requirement, case: Case) -> bool:
+    types, releases = requirement.device_types, requirement.releases
+    return (not types or case.device in types) and (not releases or case.pack.release in releases)
+
+
+def _title(function: Any) -> str:
+    doc = (function.__doc__ or "").strip()
+    return (
+        str(doc.splitlines()[0].rstrip("."))
+        if doc
+        else function.__name__.removeprefix("test_").replace("_", " ")
+    )

@@ -1,0 +1,49 @@
+"""What an exception says about an attempt: the one place that decides between blocked and failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
+from harness.domain.words import AttemptResult, Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended. ``cause`` and ``message`` are empty for a pass."""
+
+    result: AttemptResult
+    cause: Cause | None = None
+    message: str = ""
+
+
+PASSED = Verdict(AttemptResult.PASSED)
+
+
+def judge(error: BaseException) -> Verdict:
+    """The verdict on an attempt that ended with this exception.
+
+    A lab fault blocks. An assertion or a device fault fails. A skip blocks too: whoever planned the test
+    is owed the reason. Everything else is an error of the test script or of the harness, and fails as such.
+    """
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, LabFault):
+        return Verdict(AttemptResult.BLOCKED, Cause.LAB, message)
+    if isinstance(error, AssertionError | DeviceFault | pytest.fail.Exception):
+        return Verdict(AttemptResult.FAILED, Cause.DEVICE, str(error) or message)
+    if isinstance(error, pytest.skip.Exception):
+        return Verdict(AttemptResult.BLOCKED, Cause.HARNESS, f"skipped by the test itself: {error}")
+    if isinstance(error, ConfigurationError):
+        return Verdict(AttemptResult.BLOCKED, Cause.LAB, message)
+    return Verdict(AttemptResult.FAILED, Cause.HARNESS, message)
+
+
+def worse(first: Verdict, second: Verdict) -> Verdict:
+    """The verdict of an attempt whose phases were judged one by one: a failure outweighs a lab fault.
+
+    A device that did wrong in the test body stays a failure when the teardown then meets a lab fault.
+    """
+    order = (AttemptResult.PASSED, AttemptResult.BLOCKED, AttemptResult.FAILED)
+    return second if order.index(second.result) > order.index(first.result) else first

@@ -1,0 +1,234 @@
+"""The plan of a run: what was planned is written down, and frozen, before the first test starts.
+
+Every count is made against it, so a planned test can never disappear. ``plan.json`` is its own canonical
+JSON: ``sha256sum plan.json`` prints the digest that heads every journal of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.lab import DeviceModelCombination, Environment, EpclEntry, Lab, Rig
+from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
+from harness.records.canonical import canonical, digest_of_file
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTest:
+    """One pack test on one EPCL entry. ``not_run`` is the reason where it can be seen that it cannot run."""
+
+    id: str
+    node_id: str  # pytest's
+    pack: str
+    title: str
+    full_name: str  # package.module.Class#function, without parameters
+    srvs: tuple[str, ...]
+    ttm: tuple[str, ...]
+    functional_group: str
+    device_type: DeviceType
+    entry: str  # EPCL entry id
+    dmc: str
+    installation_type: InstallationType
+    release: CapabilityRelease
+    test_phase: TestPhase
+    not_run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPack:
+    """A Test Pack as it stood when the run was planned; ``digest`` covers all that it selects."""
+
+    name: str
+    version: str
+    digest: str
+    kind: PackKind
+    capability_release: CapabilityRelease
+    test_phase: TestPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDmc:
+    """A DMC of the run; ``models`` gives the Device Model id by device type."""
+
+    id: str
+    release: CapabilityRelease
+    models: Mapping[DeviceType, str]
+
+    @classmethod
+    def of(cls, dmc: DeviceModelCombination) -> PlannedDmc:
+        """As the lab has it."""
+        models = {type_: model.id for type_, model in dmc.models.items()}
+        return cls(id=dmc.id, release=dmc.release, models=models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEntry:
+    """An EPCL entry that the run tests."""
+
+    id: str
+    dmc: str
+    communications_provider: str
+    installation_type: InstallationType
+
+    @classmethod
+    def of(cls, entry: EpclEntry) -> PlannedEntry:
+        """As the lab has it."""
+        provider, kind = entry.communications_provider, entry.installation_type
+        return cls(id=entry.id, dmc=entry.dmc.id, communications_provider=provider, installation_type=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDevice:
+    """A device of a rig, with the firmware of its baseline (Clause 8.4(c))."""
+
+    type: DeviceType
+    model: str
+    firmware: str
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRig:
+    """A rig that may serve the run."""
+
+    id: str
+    dmc: str
+    simulated: bool
+    devices: tuple[PlannedDevice, ...]
+
+    @classmethod
+    def of(cls, rig: Rig) -> PlannedRig:
+        """As the lab has it."""
+        devices = tuple(
+            PlannedDevice(
+                type=type_, model=device.model.id, firmware=device.model.firmware, device_id=device.device_id
+            )
+            for type_, device in rig.devices.items()
+        )
+        return cls(id=rig.id, dmc=rig.dmc.id, simulated=rig.simulation is not None, devices=devices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is to do, and against what. Make one with :meth:`of_lab`."""
+
+    run_id: str
+    created: datetime  # aware
+    seed: int
+    faults: tuple[str, ...]  # twin faults switched on, by name
+    cycle: str
+    test_phase: TestPhase
+    lab: str
+    lab_digest: str
+    environment: Environment
+    packs: tuple[PlannedPack, ...]
+    dmcs: tuple[PlannedDmc, ...]
+    epcl_entries: tuple[PlannedEntry, ...]
+    rigs: tuple[PlannedRig, ...]
+    tests: tuple[PlannedTest, ...] = field(repr=False)
+
+    @classmethod
+    def of_lab(
+        cls,
+        lab: Lab,
+        *,
+        run_id: str,
+        created: datetime,
+        seed: int,
+        test_phase: TestPhase,
+        packs: Iterable[PlannedPack],
+        tests: Iterable[PlannedTest],
+        faults: Iterable[str] = (),
+        cycle: str = "",
+    ) -> Plan:
+        """The plan of these tests on a lab, with the DMCs, EPCL entries and rigs that they concern."""
+        planned = tuple(tests)
+        dmcs, entries = {test.dmc for test in planned}, {test.entry for test in planned}
+        return cls(
+            run_id=run_id,
+            created=created,
+            seed=seed,
+            faults=tuple(faults),
+            cycle=cycle,
+            test_phase=test_phase,
+            lab=lab.name,
+            lab_digest=digest_of_file(lab.file),
+            environment=lab.environment,
+            packs=tuple(packs),
+            dmcs=tuple(PlannedDmc.of(dmc) for dmc in lab.dmcs if dmc.id in dmcs),
+            epcl_entries=tuple(PlannedEntry.of(entry) for entry in lab.epcl if entry.id in entries),
+            rigs=tuple(PlannedRig.of(rig) for rig in lab.rigs if rig.dmc.id in dmcs),
+            tests=planned,
+        )
+
+    def __post_init__(self) -> None:
+        if len(self.by_id) != len(self.tests):
+            ids = [test.id for test in self.tests]
+            twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+            raise UsageError(f"planned twice: {', '.join(twice)}", remedy="a planned test's id is its own")
+
+    @cached_property
+    def by_id(self) -> Mapping[str, PlannedTest]:
+        """The planned tests by id, in the order of the plan."""
+        return {test.id: test for test in self.tests}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON, in hex."""
+        return hashlib.sha256(canonical(self)).hexdigest()
+
+    def write(self, folder: Path) -> Path:
+        """Freeze the plan in a run folder: written whole or not at all, and never twice."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path, part = folder / PLAN, folder / f".{PLAN}.{os.getpid()}"
+        with part.open("wb") as file:
+            file.write(canonical(self))
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o444)
+        try:
+            path.hardlink_to(part)
+        except FileExistsError:
+            raise UsageError(
+                f"{path} is frozen already",
+                remedy="a new run takes a new folder; a resumed one keeps its plan",
+            ) from None
+        finally:
+            part.unlink()
+        sync_folder(folder)
+        return path
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """The plan of a run folder; :class:`ConfigurationError` where there is none that can be read."""
+        from pydantic import TypeAdapter, ValidationError
+
+        path = folder / PLAN
+        try:
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ConfigurationError(f"{folder} is no run folder: it has no {PLAN}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise ConfigurationError(
+                f"{path}: {place}: {first['msg']}", remedy="a plan is never edited; restore the file"
+            ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""``run.json``: what was run, where, against what, and the numbers; for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.domain.lab import Lab
+from harness.domain.words import AttemptResult
+from harness.records.canonical import moment, plain
+from harness.records.run import RunRecord, read_run
+from harness.reports.coverage import coverage_of
+
+
+def render(folder: Path, lab: Lab) -> Iterable[Path]:
+    """Write ``run.json``."""
+    path = folder / "run.json"
+    text = json.dumps(summary(read_run(folder), lab), indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    return [path]
+
+
+def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
+    """The content of ``run.json``."""
+    plan = record.plan
+    attempts = [attempt for tries in record.attempts.values() for attempt in tries]
+    results = Counter(attempt.result for attempt in attempts)
+    served = Counter(attempt.rig for attempt in attempts)
+    whole: dict[str, Any] = {
+        "run_id": plan.run_id,
+        "plan_digest": plan.digest,
+        "packs": [plain(pack) | {"counts": record.counts(pack.name)} for pack in plan.packs],
+        "test_phase": plan.test_phase,
+        "cycle": plan.cycle,
+        "dmcs": plan.dmcs,
+        "epcl_entries": plan.epcl_entries,
+        "lab": {"name": plan.lab, "digest": plan.lab_digest},
+        "environment": plan.environment,
+        "seed": plan.seed,
+        "faults": plan.faults,
+        "started": moment(record.started),
+        "ended": moment(record.ended),
+        "end_reason": record.end_reason,
+        "counts": record.counts(),
+        "attempts": {result.value: results[result] for result in AttemptResult},
+        "rigs": [plain(rig) | {"attempts": served[rig.id]} for rig in plan.rigs],
+        "ttm": coverage_of(record, lab).total,
+        "problems": [str(problem) for problem in record.problems],
+        "tests": [
+            {
+                "id": test.id,
+                "outcome": record.outcome(test.id),
+                "reason": record.reason(test.id),
+                "attempts": len(record.of(test.id)),
+            }
+            for test in plan.tests
+        ],
+    }
+    return plain(whole)  # type: ignore[no-any-return]  # plain() of a mapping is a dict

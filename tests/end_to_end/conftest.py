@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+SHARED = REPO.parent / "shared"
+
+
+@dataclass
+class Finished:
+    """A run of the real thing: its exit code, what it printed, and its folder."""
+
+    code: int
+    output: str
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "run.json").read_text())
+
+
+def harness(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=REPO,
+        env={**os.environ, "HARNESS_STATE": str(state)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+def run_packs(folder: Path, *arguments: str) -> Finished:
+    done = harness("run", *arguments, f"--runs={folder}", state=folder / "state")
+    runs = [path for path in folder.iterdir() if (path / "plan.json").exists() and not path.is_symlink()]
+    assert len(runs) == 1, done.stderr
+    return Finished(done.returncode, done.stdout + done.stderr, runs[0])
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The main job of the product, once: three standard packs over the simulated lab."""
+    folder = tmp_path_factory.mktemp("main-job")
+    return run_packs(folder, "standard-srvt-ioc", "standard-srvt-moc", "standard-srvt-foc")
+
+
+@pytest.fixture(scope="session")
+def schemas() -> Path:
+    folder = SHARED / "spec" / "schemas"
+    if not folder.is_dir():
+        pytest.skip(f"the DUIS schemas are not beside the repository ({folder.name} under shared/spec)")
+    return folder

@@ -1,0 +1,56 @@
+"""A small lab in a folder of its own, for tests to break."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[3]
+
+LAB = """\
+name: small
+environment: simulated
+packs: packs
+dcc:
+  gateway: simulated
+  receive: 127.0.0.1:0
+  users:
+    IS: {eui: 00-DB-12-34-90-00-00-01}
+rigs:
+  one:
+    dmc: foc-cedarholt-electric
+    mpan: "9900000001019"
+    simulation: {starts: 2025-03-03T08:00:00Z}
+    devices:
+      ESME: {device_id: 00-DB-12-34-56-01-00-01, serial_number: E1}
+      CH: {device_id: 00-DB-12-34-56-01-00-03}
+  two:
+    dmc: foc-cedarholt
+    mpan: "9900000002012"
+    mprn: "9900000205"
+    simulation: {starts: 2025-03-04T08:00:00Z}
+    devices:
+      ESME: {device_id: 00-DB-12-34-56-02-00-01}
+      GSME: {device_id: 00-DB-12-34-56-02-00-02}
+      CH: {device_id: 00-DB-12-34-56-02-00-03}
+"""
+
+
+@pytest.fixture
+def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``lab.yaml`` of two simulated rigs, beside copies of the shipped data files; the working folder."""
+    for name in (
+        "device_models.yaml",
+        "dmcs.yaml",
+        "epcl.yaml",
+        "environments.yaml",
+        "srv_catalogue.csv",
+        "ttm.csv",
+    ):
+        shutil.copy(REPO / "lab_config" / name, tmp_path)
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "lab.yaml").write_text(LAB)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

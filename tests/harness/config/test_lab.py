@@ -1,0 +1,129 @@
+"""A lab file and its data files become one Lab."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from harness.config import load_lab
+from harness.domain.lab import DlmsSecurity, Lab
+from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
+
+REPO = Path(__file__).resolve().parents[3]
+LABS = REPO / "lab_config"
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Lab:
+    return load_lab(LABS / "simulated.yaml")
+
+
+@pytest.fixture(scope="module")
+def physical() -> Lab:
+    return load_lab(LABS / "physical-example.yaml")
+
+
+def test_the_simulated_lab_has_seven_rigs_over_one_dmc_or_more_of_each_release(simulated: Lab) -> None:
+    assert [rig.id for rig in simulated.rigs] == [
+        "ioc-1",
+        "ioc-2",
+        "ioc-3",
+        "moc-1",
+        "moc-2",
+        "foc-1",
+        "foc-2",
+    ]
+    assert {dmc.release for dmc in simulated.dmcs} == set(CapabilityRelease)
+    assert [len(simulated.rigs_of(dmc.id)) for dmc in simulated.dmcs] == [3, 2, 1, 1]
+
+
+def test_its_epcl_entries_are_of_all_installation_types_and_name_their_provider(simulated: Lab) -> None:
+    assert {entry.installation_type for entry in simulated.epcl} == set(InstallationType)
+    assert all(entry.communications_provider for entry in simulated.epcl)
+    assert {entry.dmc.id for entry in simulated.epcl} == {dmc.id for dmc in simulated.dmcs}
+
+
+def test_one_of_its_rigs_has_no_gas_and_one_moc_rig_is_woken_by_sms(simulated: Lab) -> None:
+    without_gas = [rig.id for rig in simulated.rigs if DeviceType.GSME not in rig.devices]
+    slow = [rig for rig in simulated.rigs if rig.simulation and rig.simulation.wan == "slow"]
+    assert without_gas == ["foc-2"]
+    assert [rig.dmc.release for rig in slow] == [CapabilityRelease.MOC]
+
+
+def test_the_lab_has_an_identity_in_every_user_role(simulated: Lab) -> None:
+    assert [user.role for user in simulated.dcc.users] == list(UserRole)
+    assert len({user.eui for user in simulated.dcc.users}) == len(UserRole)
+
+
+def test_versions_stay_as_they_were_written(simulated: Lab) -> None:
+    assert simulated.rig("moc-1").devices[DeviceType.ESME].model.firmware == "5.40"
+
+
+def test_lab_time_begins_in_utc(simulated: Lab) -> None:
+    simulation = simulated.rig("ioc-1").simulation
+    assert simulation
+    assert simulation.starts == datetime(2025, 3, 3, 8, tzinfo=UTC)
+    assert simulation.starts.tzinfo is UTC
+
+
+def test_a_lab_reaches_another_process_whole(simulated: Lab, physical: Lab) -> None:
+    assert pickle.loads(pickle.dumps(simulated)) == simulated
+    assert pickle.loads(pickle.dumps(physical)) == physical
+
+
+def test_schemas_that_are_not_there_are_no_error_where_they_are_not_required(tmp_path: Path) -> None:
+    shutil.copytree(LABS, tmp_path / "deep" / "lab_config", ignore=shutil.ignore_patterns(".state"))
+    (tmp_path / "deep" / "test_packs").mkdir()
+    assert load_lab(tmp_path / "deep" / "lab_config" / "simulated.yaml").dcc.schemas is None
+
+
+def test_physical_devices_have_doors_and_their_secrets_are_references(physical: Lab) -> None:
+    esme = physical.rig("bench-a").devices[DeviceType.ESME]
+    assert esme.door
+    assert esme.door.transport == "tcp"
+    assert esme.door.parameters == {"host": "192.0.2.21", "port": 4059, "connect_timeout": 10}
+    assert esme.security == DlmsSecurity(
+        system_title="4C41423100000001",
+        encryption_key="env:BENCH_A_ESME_EK",
+        authentication_key="env:BENCH_A_ESME_AK",
+    )
+
+
+def test_files_of_secrets_are_found_from_the_lab_file_wherever_a_run_starts(
+    physical: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert physical.dcc.users[0].key == f"file:{LABS / 'secrets' / 'is-signing.key'}"
+    assert physical.dcc.trust["s1sp"] == f"file:{LABS / 'secrets' / 's1sp-signing.pem'}"
+
+
+def test_state_lies_beside_the_lab_file_or_where_the_environment_or_the_caller_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = LABS / "simulated.yaml"
+    monkeypatch.delenv("HARNESS_STATE", raising=False)
+    assert load_lab(file).state == LABS / ".state" / "simulated"
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path))
+    assert load_lab(file).state == tmp_path / "simulated"
+    assert load_lab(file, state=tmp_path / "mine").state == tmp_path / "mine"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_critical_request_carries_the_command_variant_that_the_lab_sets(lab_folder: Path) -> None:
+    file = lab_folder / "lab.yaml"
+    assert load_lab(file).catalogue["7.1"].command_variant == 1
+    file.write_text(file.read_text().replace("  receive:", "  critical_command_variant: 4\n  receive:"))
+    changed = load_lab(file).catalogue
+    assert changed["7.1"].command_variant == 4
+    assert changed["7.4"].command_variant == 1
+    assert changed["8.2"].command_variant == 8
+
+
+def test_a_rig_may_hold_another_device_model_than_its_dmc_says_in_general(lab_folder: Path) -> None:
+    file = lab_folder / "lab.yaml"
+    file.write_text(file.read_text().replace("serial_number: E1", "model: alderwick-e1"))
+    assert load_lab(file).rig("one").devices[DeviceType.ESME].model.id == "alderwick-e1"

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.records.run import RunRecord, read_run
+
+HERE = Path(__file__).parent
+REPO = HERE.parents[2]
+
+MANIFEST = """
+title: A pack of this test
+version: "1"
+kind: service_reference_variant
+capability_release: {release}
+test_phase: DMCT SRVT
+installation_types: [dormant, active, mixed]
+select: [test_subject.py]
+"""
+PREFACE = """
+import os, signal, time
+from pathlib import Path
+import pytest
+from harness.domain.errors import DeviceFault, LabFault
+
+planned = pytest.mark.ttm("TTM-4.1.1-E-01")
+"""
+
+
+def name(test_id: str) -> str:
+    """The test function of a planned test."""
+    return test_id.partition("::")[2].partition("[")[0]
+
+
+@dataclass
+class Bench:
+    """A lab of fake rigs in a folder, and what is needed to run pytest on it."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write_tests(self, source: str) -> None:
+        text = PREFACE + textwrap.dedent(source)
+        (self.folder / "packs" / "test_subject.py").write_text(text)
+
+    def edit_lab(self, pattern: str, replacement: str) -> None:
+        lab = self.folder / "lab.yaml"
+        text, count = re.subn(pattern, replacement, lab.read_text(), flags=re.DOTALL)
+        assert count, f"{pattern} is not in the lab file"
+        lab.write_text(text)
+
+    def start(
+        self, *arguments: str, pack: str = "pack-ioc", program: tuple[str, ...] = ("pytest",)
+    ) -> subprocess.Popen:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(HERE),
+            "HARNESS_STATE": str(self.folder / "state"),
+            **self.environment,
+        }
+        pytest_arguments = (
+            "--lab=lab.yaml",
+            f"--pack={pack}",
+            "--run-id=run",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+        )
+        harness_arguments = ("run", pack, "--lab=lab.yaml")
+        fixed = pytest_arguments if program == ("pytest",) else harness_arguments
+        return subprocess.Popen(
+            [sys.executable, "-m", *program, *fixed, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **options) -> tuple[int, str]:
+        process = self.start(*arguments, **options)
+        output, _ = process.communicate(timeout=60)
+        return process.returncode, output
+
+    def record(self) -> RunRecord:
+        return read_run(self.folder / "runs" / "run")
+
+    def outcomes(self) -> dict[str, str]:
+        record = self.record()
+        return {name(test.id): str(record.outcome(test.id)) for test in record.plan.tests}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Three rigs of one IOC DMC and one FOC DMC without a rig, both with EPCL entries."""
+    config = REPO / "lab_config"
+    lab = (config / "simulated.yaml").read_text()
+    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm"):
+        lab = re.sub(rf"^{name}: ", f"{name}: {config}/", lab, flags=re.MULTILINE)
+    lab = re.sub(r"^packs: .*$", "packs: packs\nplugins: [fake_rigs]", lab, flags=re.MULTILINE)
+    lab = re.sub(r"^  schemas:.*\n", "", lab, flags=re.MULTILINE)
+    lab = re.sub(r"^  moc-1:.*\Z", "", lab, flags=re.MULTILINE | re.DOTALL)  # the IOC rigs stay
+    (tmp_path / "lab.yaml").write_text(lab)
+    (tmp_path / "epcl.yaml").write_text("")
+    packs = tmp_path / "packs" / "manifests"
+    packs.mkdir(parents=True)
+    for release in ("IOC", "FOC"):
+        (packs / f"pack-{release.lower()}.yaml").write_text(MANIFEST.format(release=release))
+    return Bench(tmp_path)

@@ -1,0 +1,247 @@
+"""A journal holds what happened, whatever happens to its process or its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from harness.domain.errors import UsageError
+from harness.domain.words import AttemptResult
+from harness.records.canonical import digest
+from harness.records.journal import Journal, read_journal
+
+PLAN = "ab" * 32
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal" / "gw0.jsonl"
+
+
+def written(path: Path, events: int = 5) -> list[bytes]:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        for number in range(events):
+            journal.write("attempt_started", attempt=f"a{number}", number=number)
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def test_the_head_says_who_writes_for_which_plan(path: Path) -> None:
+    written(path)
+    head = read_journal(path).head
+    assert head is not None
+    assert head.event == "run_started"
+    fields = {"run_id": "r", "plan_digest": PLAN, "process": "gw0", "pid": os.getpid()}
+    assert fields.items() <= head.fields.items()
+
+
+def test_events_come_back_in_order_with_their_fields(path: Path) -> None:
+    written(path)
+    journal = read_journal(path)
+    assert journal.problems == ()
+    assert [event.fields["number"] for event in journal.events[1:]] == [0, 1, 2, 3, 4]
+    assert abs(journal.events[-1].at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_fields_that_json_does_not_know_are_written_all_the_same(path: Path) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        lab_time = datetime(2026, 1, 1, tzinfo=UTC)
+        journal.write(
+            "x",
+            result=AttemptResult.FAILED,
+            value=Decimal("1.50"),
+            raw=b"\x01\xff",
+            lab=lab_time,
+            odd="\ud800",
+        )
+    fields = read_journal(path).events[1].fields
+    assert fields["result"] == "failed"
+    assert fields["value"] == "1.50"
+    assert fields["raw"] == "01ff"
+    assert fields["lab"] == "2026-01-01T00:00:00.000000Z"
+    assert fields["odd"] == "\ud800"
+
+
+def test_each_event_is_in_the_file_before_write_returns(path: Path) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        for number in range(1, 4):
+            journal.write("x")
+            assert path.read_bytes().count(b"\n") == number + 1
+
+
+def test_threads_of_a_process_may_share_its_journal(path: Path) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: journal.write("x", number=number), range(200)))
+    journal_file = read_journal(path)
+    assert journal_file.problems == ()
+    assert sorted(event.fields["number"] for event in journal_file.events[1:]) == list(range(200))
+
+
+def test_no_journal_is_ever_opened_twice(path: Path) -> None:
+    written(path)
+    with pytest.raises(UsageError, match="exists already"):
+        Journal(path, run_id="r", plan_digest=PLAN, process="gw0")
+
+
+def test_a_resumed_run_takes_the_next_free_name(tmp_path: Path) -> None:
+    begun = [Journal.begin(tmp_path, run_id="r", plan_digest=PLAN, process="gw0") for _ in range(3)]
+    assert [journal.path.name for journal in begun] == ["gw0.jsonl", "gw0-2.jsonl", "gw0-3.jsonl"]
+    for journal in begun:
+        journal.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.records.journal import Journal
+journal = Journal(Path(sys.argv[1]), run_id="r", plan_digest="ab" * 32, process="gw0")
+number = 0
+while True:
+    journal.write("attempt_started", number=number, filler="x" * 3000)
+    number += 1
+"""
+
+
+def test_a_killed_process_leaves_a_whole_journal(path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)])
+    try:
+        deadline = time.monotonic() + 20
+        while not (path.exists() and path.stat().st_size > 200_000):
+            assert time.monotonic() < deadline, "the writer does not write"
+            assert writer.poll() is None
+            time.sleep(0.005)
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    journal = read_journal(path)
+    assert journal.problems == ()
+    assert [event.fields["number"] for event in journal.events[1:]] == list(range(len(journal.events) - 1))
+    assert len(journal.events) > 50
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from harness.domain.errors import HarnessError, UsageError
+from harness.records.journal import Journal
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+journal = Journal(Path(sys.argv[1]), run_id="r", plan_digest="ab" * 32, process="gw0")
+try:
+    while True:
+        journal.write("attempt_started", filler="x" * 700)
+except HarnessError as error:
+    print(error)
+try:
+    journal.write("attempt_finished")
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_ends_the_journal_and_leaves_it_whole(path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True
+    )
+    first, second = result.stdout.splitlines()
+    assert "cannot be written: File too large (make room, then resume the run)" in first
+    assert "is closed; attempt_finished cannot be recorded" in second
+    journal = read_journal(path)
+    assert journal.problems == ()
+    assert {event.event for event in journal.events[1:]} == {"attempt_started"}
+    assert len(path.read_bytes()) == 5000
+
+
+def test_a_torn_last_line_is_legal_at_every_length(path: Path) -> None:
+    lines = written(path)
+    last = lines[-1]
+    for length in range(len(last)):
+        path.write_bytes(b"".join(lines[:-1]) + last[:length])
+        journal = read_journal(path)
+        assert journal.problems == ()
+        assert len(journal.events) == 5
+
+
+def test_an_empty_file_is_the_journal_of_a_process_that_died_at_once(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    journal = read_journal(path)
+    assert (journal.head, journal.events, journal.problems) == (None, (), ())
+
+
+def problems(path: Path, lines: list[bytes]) -> list[str]:
+    path.write_bytes(b"".join(lines))
+    return [str(problem) for problem in read_journal(path).problems]
+
+
+def test_a_changed_event_is_named_and_not_believed(path: Path) -> None:
+    lines = written(path)
+    lines[2] = lines[2].replace(b'"attempt":"a1"', b'"attempt":"a9"')
+    assert problems(path, lines) == [
+        "journal/gw0.jsonl line 3: this event (attempt_started) was changed after it was written: "
+        "its digest differs"
+    ]
+    assert [event.fields.get("attempt") for event in read_journal(path).events] == [
+        None,
+        "a0",
+        "a2",
+        "a3",
+        "a4",
+    ]
+
+
+def test_a_change_of_the_last_event_is_seen_as_well(path: Path) -> None:
+    lines = written(path)
+    lines[-1] = lines[-1].replace(b'"a4"', b'"a5"')
+    assert "line 6: this event (attempt_started) was changed" in problems(path, lines)[0]
+
+
+def test_a_change_made_good_with_a_new_digest_breaks_the_chain(path: Path) -> None:
+    lines = written(path)
+    forged = json.loads(lines[2])
+    del forged["sha"]
+    forged["attempt"] = "a9"
+    lines[2] = json.dumps({**forged, "sha": digest(forged)}).encode() + b"\n"
+    assert problems(path, lines) == [
+        "journal/gw0.jsonl line 4: the chain is broken: this event does not follow the line before it"
+    ]
+
+
+def test_a_lost_line_is_named(path: Path) -> None:
+    lines = written(path)
+    assert "line 3: event 3 stands where 2 is due" in problems(path, lines[:2] + lines[3:])[0]
+
+
+def test_a_repeated_line_is_named_and_counts_once(path: Path) -> None:
+    lines = written(path)
+    assert "line 4: event 2 stands where 3 is due" in problems(path, [*lines[:3], lines[2], *lines[3:]])[0]
+    assert len(read_journal(path).events) == 6
+
+
+def test_moved_lines_are_named(path: Path) -> None:
+    lines = written(path)
+    lines[2], lines[3] = lines[3], lines[2]
+    assert problems(path, lines)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"])
+def test_what_is_no_event_is_named(path: Path, line: bytes) -> None:
+    lines = written(path)
+    assert problems(path, [*lines[:2], line, *lines[2:]]) == [
+        "journal/gw0.jsonl line 3: this is no event of a journal"
+    ]
+
+
+def test_a_journal_without_its_head_is_told(path: Path) -> None:
+    lines = written(path)
+    assert "journal/gw0.jsonl line 1: the first event is attempt_started, not run_started" in problems(
+        path, lines[1:]
+    )

@@ -1,0 +1,70 @@
+"""What was planned is frozen before the first test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.domain.errors import ConfigurationError, UsageError
+from harness.records.plan import Plan
+
+
+def test_a_plan_reads_back_equal_and_with_the_same_digest(fabricated_plan: Plan, tmp_path: Path) -> None:
+    fabricated_plan.write(tmp_path / "run")
+    again = Plan.read(tmp_path / "run")
+    assert again == fabricated_plan
+    assert again.digest == fabricated_plan.digest
+
+
+def test_sha256sum_of_plan_json_is_the_digest(fabricated_plan: Plan, tmp_path: Path) -> None:
+    path = fabricated_plan.write(tmp_path / "run")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == fabricated_plan.digest
+
+
+def test_a_plan_is_never_written_twice(fabricated_plan: Plan, tmp_path: Path) -> None:
+    path = fabricated_plan.write(tmp_path / "run")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="frozen already"):
+        replace(fabricated_plan, seed=8).write(tmp_path / "run")
+    assert path.read_bytes() == before
+    assert [name.name for name in path.parent.iterdir()] == ["plan.json"]
+
+
+def test_any_change_of_the_plan_changes_its_digest(fabricated_plan: Plan) -> None:
+    changed = [
+        replace(fabricated_plan, seed=8),
+        replace(fabricated_plan, faults=("esme-import-stuck",)),
+        replace(fabricated_plan, tests=fabricated_plan.tests[1:]),
+    ]
+    assert len({plan.digest for plan in (fabricated_plan, *changed)}) == 4
+
+
+def test_two_planned_tests_cannot_share_an_id(fabricated_plan: Plan) -> None:
+    first = fabricated_plan.tests[0]
+    with pytest.raises(UsageError, match=r"planned twice: test_update_import_tariff"):
+        replace(fabricated_plan, tests=(first, first))
+
+
+def test_a_plan_names_only_what_its_tests_concern(fabricated_plan: Plan) -> None:
+    kept = [test for test in fabricated_plan.tests if test.dmc == "moc-birchfell"]
+    assert {rig.id for rig in fabricated_plan.rigs} > {"birchfell-3"}
+    assert {test.entry for test in kept} == {"moc-birchfell-mixed"}
+
+
+def test_a_folder_without_a_plan_is_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no run folder: it has no plan\.json"):
+        Plan.read(tmp_path)
+
+
+def test_a_spoilt_plan_is_told_with_its_place(fabricated_plan: Plan, tmp_path: Path) -> None:
+    path = fabricated_plan.write(tmp_path / "run")
+    content = json.loads(path.read_bytes())
+    content["tests"][3]["device_type"] = "TOASTER"
+    path.chmod(0o644)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match=r"plan\.json: tests\.3\.device_type"):
+        Plan.read(tmp_path / "run")
