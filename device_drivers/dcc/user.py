@@ -121,6 +121,7 @@ class RigUser:
         )
 
     def strays(self) -> tuple[str, ...]:
+        self._clock.sleep(timedelta())  # lets what is on its way arrive first
         return self._link.strays(tuple(self._types))
 
     def close(self) -> None:

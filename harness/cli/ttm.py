@@ -12,8 +12,9 @@ from harness.config.ttm import load_ttm
 from harness.domain.errors import UsageError
 from harness.hooks import plugin_manager
 from harness.records.run import read_run
+from harness.traceability.allure import of_allure
 from harness.traceability.check import orphans
-from harness.traceability.coverage import Counts, of_allure, of_run
+from harness.traceability.coverage import Counts, of_run
 
 
 def check(file: Path, *, as_json: bool) -> ExitCode:

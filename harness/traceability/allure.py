@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from harness.config.ttm import Ttm
 from harness.domain.errors import ConfigurationError
 from harness.domain.words import AttemptResult, CapabilityRelease, DeviceType, Outcome
-from harness.traceability.coverage import TestOutcome
+from harness.traceability.coverage import Coverage, TestOutcome, of_outcomes
 
 _OUTCOMES: Final = {
     **{outcome.value: outcome for outcome in Outcome},
@@ -28,6 +29,14 @@ _BY_STATUS: Final = {  # for results that were written elsewhere, without the la
     "unknown": Outcome.NOT_RUN,
 }
 _Order = tuple[bool, int, int]
+
+
+def of_allure(ttm: Ttm, folder: Path) -> Coverage:
+    """Coverage by an ``allure-results`` folder alone, wherever it was copied to.
+
+    Raises :class:`~harness.domain.errors.ConfigurationError` where a result cannot be read.
+    """
+    return of_outcomes(ttm, read_outcomes(folder))
 
 
 def read_outcomes(folder: Path) -> list[TestOutcome]:

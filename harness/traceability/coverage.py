@@ -123,16 +123,6 @@ def of_run(ttm: Ttm, run: RunRecord) -> Coverage:
     )
 
 
-def of_allure(ttm: Ttm, folder: Path) -> Coverage:
-    """Coverage by an ``allure-results`` folder alone, wherever it was copied to.
-
-    Raises :class:`~harness.domain.errors.ConfigurationError` where a result cannot be read.
-    """
-    from harness.traceability.allure import read_outcomes
-
-    return of_outcomes(ttm, read_outcomes(folder))
-
-
 def of_outcomes(ttm: Ttm, tests: Collection[TestOutcome]) -> Coverage:
     """Coverage by planned tests and their outcomes."""
     naming: defaultdict[str, list[TestOutcome]] = defaultdict(list)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -58,3 +59,14 @@ def schemas() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the DUIS schemas are not beside the repository ({folder.name} under shared/spec)")
     return folder
+
+
+@pytest.fixture
+def copied_lab(tmp_path: Path) -> Path:
+    """The shipped lab file in a folder of the test's own; its data files are where they were."""
+    shipped = REPO / "lab_config" / "simulated.yaml"
+    text = re.sub(r"^(\w+): (?=\w+\.(yaml|csv)$)", rf"\1: {shipped.parent}/", shipped.read_text(), flags=re.M)
+    text = text.replace("packs: ..", f"packs: {REPO}").replace("../../shared", str(SHARED))
+    copy = tmp_path / shipped.name
+    copy.write_text(text)
+    return copy

@@ -91,7 +91,7 @@ def test_counts_add_up_to_the_plan(main_job) -> None:
 
 def test_coverage_from_the_allure_results_alone_gives_the_numbers_of_run_json(main_job) -> None:
     from harness.config.ttm import load_ttm
-    from harness.traceability.coverage import of_allure
+    from harness.traceability.allure import of_allure
 
     total = of_allure(load_ttm(REPO / "lab_config" / "ttm.csv"), main_job.folder / "allure-results").total
     for name, number in main_job.summary["ttm"].items():

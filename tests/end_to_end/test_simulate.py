@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import signal
 import socket
 import subprocess
@@ -44,15 +43,6 @@ LAB = REPO / "lab_config" / "simulated.yaml"
 RIGS = 7  # of the shipped lab
 CLOCK = AttributeRef(8, "0-0:1.0.0", 2)
 IMPORT = AttributeRef(3, "1-0:1.8.0", 2)
-
-
-def copied_lab(folder: Path) -> Path:
-    """The shipped lab file in another folder, with its data files where they are."""
-    text = re.sub(r"^(\w+): (?=[\w./]+\.(?:yaml|csv)$)", rf"\1: {LAB.parent}/", LAB.read_text(), flags=re.M)
-    text = text.replace("packs: ..", f"packs: {REPO}").replace("../../shared", f"{REPO.parent}/shared")
-    copy = folder / LAB.name
-    copy.write_text(text)
-    return copy
 
 
 def free_base_port() -> int:
@@ -269,7 +259,7 @@ def test_killed_it_takes_the_dcc_side_with_it(tmp_path: Path) -> None:
         soon(lambda: is_free(standing.base + 10 * RIGS))
 
 
-def test_a_receive_address_in_the_lab_file_is_somebody_elses(tmp_path: Path) -> None:
+def test_a_receive_address_in_the_lab_file_is_somebody_elses(tmp_path: Path, copied_lab: Path) -> None:
     posted: queue.Queue[bytes] = queue.Queue()
 
     async def receive(request: Any) -> Response:
@@ -277,9 +267,9 @@ def test_a_receive_address_in_the_lab_file_is_somebody_elses(tmp_path: Path) -> 
         return Response(status_code=204)
 
     port = free_base_port() + 10 * RIGS + 1  # of the lab's own endpoint, which is not there then
-    lab = copied_lab(tmp_path)
-    lab.write_text(lab.read_text().replace("receive: 127.0.0.1:0", f"receive: 127.0.0.1:{port}"))
-    with stood_up(tmp_path, lab) as standing:
+    text = copied_lab.read_text().replace("receive: 127.0.0.1:0", f"receive: 127.0.0.1:{port}")
+    copied_lab.write_text(text)
+    with stood_up(tmp_path, copied_lab) as standing:
         dcc = standing.listing["dcc"]
         assert dcc["kept_in"] is None
         files = [Path(dcc[name]) for name in ("tls_certificate", "tls_key", "tls_authority")]

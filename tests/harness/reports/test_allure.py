@@ -18,7 +18,7 @@ from harness.records.evidence import read_steps
 from harness.records.run import RunRecord, read_run
 from harness.reports.allure import render
 from harness.reports.coverage import coverage_of
-from harness.traceability.coverage import of_allure
+from harness.traceability.allure import of_allure
 
 Results = dict[str, list[dict[str, Any]]]
 

@@ -14,11 +14,11 @@ from harness.domain.lab import Lab
 from harness.domain.words import CapabilityRelease, DeviceType, Outcome
 from harness.records.run import read_run
 from harness.reports.allure import render
+from harness.traceability.allure import of_allure
 from harness.traceability.coverage import (
     Counts,
     Status,
     TestOutcome,
-    of_allure,
     of_outcomes,
     of_run,
     write_csv,
