@@ -221,7 +221,13 @@ def _commands(*commands: Command) -> dict[str, Command]:
     return {command.name: command for command in commands}
 
 
-_METER_COMMANDS = _commands(
+_FIRMWARE_COMMANDS = _commands(
+    Command("image_initiate", 18, "0-0:44.0.0", 1, Record((("version", BYTES), ("size", UINT32)))),
+    Command("image_block", 18, "0-0:44.0.0", 2, Record((("number", UINT32), ("block", BYTES)))),
+    Command("image_verify", 18, "0-0:44.0.0", 3, INT8, 0),
+    Command("image_activate", 18, "0-0:44.0.0", 4, INT8, 0),
+)
+_METER_COMMANDS = _FIRMWARE_COMMANDS | _commands(
     Command("disconnect", 70, "0-0:96.3.10", 1, INT8, 0),
     Command("reconnect", 70, "0-0:96.3.10", 2, INT8, 0),
     Command("disable_supply", 9, "0-0:10.0.106", 1, UINT16, 1),
@@ -233,10 +239,6 @@ _METER_COMMANDS = _commands(
     Command("activate_emergency_credit", 112, "0-0:19.10.1", 3, INT8, 0),
     Command("restrict_access", 9, "0-0:10.0.0", 1, UINT16, 3),
     Command("reset_block_counters", 9, "0-0:10.0.0", 1, UINT16, 5),
-    Command("image_initiate", 18, "0-0:44.0.0", 1, Record((("version", BYTES), ("size", UINT32)))),
-    Command("image_block", 18, "0-0:44.0.0", 2, Record((("number", UINT32), ("block", BYTES)))),
-    Command("image_verify", 18, "0-0:44.0.0", 3, INT8, 0),
-    Command("image_activate", 18, "0-0:44.0.0", 4, INT8, 0),
 )
 # Settings that must take effect together are staged by ordinary writes between "hold" and "release"
 # (script table 0-0:10.0.0, scripts 10 and 11): the tariff of SRV 1.1.1 is never half applied.
@@ -409,7 +411,8 @@ CH = ObjectTable(
         _own("gas_proxy_updated", 4, MOMENT, kind=Kind.REGISTER, page=45),
     ),
     logs=_logs(Log("event_log", "0-0:99.98.0", _EVENT)),
-    commands=_commands(
+    commands=_FIRMWARE_COMMANDS
+    | _commands(
         Command(
             "han_add",
             9,
@@ -418,7 +421,6 @@ CH = ObjectTable(
             Record((("device_id", TEXT), ("install_code", BYTES), ("period", UINT16))),
         ),
         Command("han_remove", 9, "0-0:94.45.11", 1, TEXT),
-        Command("image_activate", 18, "0-0:44.0.0", 4, INT8, 0),
     ),
 )
 

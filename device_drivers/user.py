@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from harness.domain.errors import LinkLost
-from harness.domain.instruments import Alert, Body, Device, Forgery, LabClock, ServiceResponse, ServiceUser
+from harness.domain.instruments import (
+    Alert,
+    Body,
+    Certified,
+    Device,
+    Forgery,
+    LabClock,
+    ServiceResponse,
+    ServiceUser,
+)
 from harness.domain.lab import Lab, Rig, ServiceRequest
 from harness.domain.words import UserRole
 from harness.hooks import Trace
@@ -35,13 +44,16 @@ class NoUser:
     def vend(self, meter: Device, pence: int) -> str:
         _missing(f"a top-up of {pence} pence for {meter.device_id}")
 
+    def certified(self, role: UserRole) -> Certified:
+        _missing(f"the certificate of role {role}")
+
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:  # noqa: ARG002
         _missing(f"alert {code} of {device.device_id}")
 
     def alerts(self, device: Device, *, since: datetime | None = None) -> tuple[Alert, ...]:  # noqa: ARG002
         return ()
 
-    def strays(self) -> tuple[str, ...]:
+    def strays(self, *, since: datetime | None = None) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
 

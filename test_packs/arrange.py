@@ -91,9 +91,17 @@ class Unchanged(Protocol):
     """Proves that nothing else changed: see the fixture ``unchanged``."""
 
     def __call__(
-        self, device: Device, *, but: Collection[str] = (), events: Sequence[int] | None = None
+        self,
+        device: Device,
+        *,
+        but: Collection[str] = (),
+        events: Sequence[int] | None = None,
+        alerts: Sequence[str] = (),
     ) -> AbstractContextManager[None]:
-        """Allow ``but`` to differ after the block; ``events``, where given, are all that was logged."""
+        """Allow ``but`` to differ after the block; ``events``, where given, are all that was logged.
+
+        ``alerts`` are the codes of all alerts about the device that came, in their order.
+        """
 
 
 GBP: Final = 100_000  # one pound, in millipence

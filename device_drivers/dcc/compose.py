@@ -66,11 +66,25 @@ def write_smets1(
         if reference is None
         else {"ServiceReference": reference[0], "ServiceReferenceVariant": reference[1]}
     )
-    message = element(SR, "SMETS1ResponseMessage", names)
-    place = etree.SubElement(message, f"{{{SR}}}SMETS1SignedResponse")
+    message = element(SR, "SMETS1ResponseMessage", {**names, "SMETS1SignedResponse": None})
     outer = _response(_response_header(request_id, response_id, "I0", at), message, schema_version)
-    inner = fragment(parse(signed))
-    return outer.replace(b"<" + f"{place.prefix}:SMETS1SignedResponse".encode() + b"/>", inner, 1)
+    return _with_signed(outer, "SMETS1SignedResponse", signed)
+
+
+def write_dcc_alert(
+    alert_id: RequestId, code: str, content: Body, at: datetime, schema_version: str, *, signed: bytes = b""
+) -> bytes:
+    """A DCC Alert; ``content`` is what DCCAlert holds. ``signed`` takes the place of an empty S1SPAlert."""
+    message = element(SR, "DCCAlertMessage", {"DCCAlertCode": code, "DCCAlert": content})
+    outer = _response(_response_header(None, alert_id, "I0", at), message, schema_version)
+    return _with_signed(outer, "S1SPAlert", signed) if signed else outer
+
+
+def write_s1sp_alert(content: Body, schema_version: str) -> bytes:
+    """An S1SPAlert without its signature."""
+    root = element(SR, "S1SPAlert", content)
+    root.set("schemaVersion", schema_version)
+    return serialise(root)
 
 
 def write_smets1_response(
@@ -89,6 +103,11 @@ def write_smets1_response(
     else:
         message.extend(list(element(RA, kind, content)))
     return serialise(root)
+
+
+def _with_signed(outer: bytes, name: str, signed: bytes) -> bytes:
+    """What the S1SP has signed in its place in the DCC's message, byte for byte."""
+    return outer.replace(f"<sr:{name}/>".encode(), fragment(parse(signed)), 1)
 
 
 def _response(header: Body, message: etree._Element, schema_version: str) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from device_drivers.dcc.pki import SimulatedPki, client_context, server_context, stranger
 from device_drivers.dcc.signature import Ring, Signer
 from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.instruments import Certified
 from harness.domain.lab import Lab
 from harness.domain.words import UserRole
 
@@ -53,6 +54,26 @@ def stranger_signer(eui: str) -> Signer:
 def simulated_pki(lab: Lab) -> SimulatedPki:
     """The keys of a simulated lab."""
     return SimulatedPki(lab.state / "dcc" / "keys")
+
+
+def certified(lab: Lab, role: UserRole) -> Certified:
+    """The lab's signing certificate in a role. Its issuer's is ``issuing`` of ``dcc.trust`` (PEM)."""
+    found = [user for user in lab.dcc.users if user.role is role]
+    if not found:
+        raise UsageError(f"the lab has no User identity in role {role}", remedy="add it to dcc.users")
+    (user,) = found
+    if lab.dcc.gateway == "simulated":
+        pki = simulated_pki(lab)
+        certificate, issuer = pki.user(role, user.eui).certificate, pki.signing_authority
+    else:
+        resolve = _resolver(lab)
+        issuing = lab.dcc.trust.get("issuing")
+        certificate, issuer = resolve(user.certificate), resolve(issuing) if issuing else b""
+    return Certified(user.eui, _der(certificate), _der(issuer) if issuer else b"")
+
+
+def _der(pem: bytes) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
 
 
 def simulated_identities(lab: Lab) -> Identities:

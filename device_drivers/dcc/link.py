@@ -218,14 +218,7 @@ class Link:
         """Take one message in; returns what is wrong with it. A wrong one is kept as well."""
         inspected = self._inspector.inspect(xml)
         kept = self.mailbox.put(_received(inspected.message, inspected.problems, xml))
-        self._book.write(
-            "alert" if kept.is_alert else "response",
-            xml,
-            request_id=kept.request_id,
-            number=kept.number,
-            problems=kept.problems,
-            stray=kept.stray,
-        )
+        self._book.received(kept)
         return kept.problems
 
 

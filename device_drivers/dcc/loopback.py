@@ -67,9 +67,16 @@ def _told(message: Received | None) -> dict[str, Any] | None:
     }
 
 
-def _stray(message: Received) -> str:
+def _stray(message: Received) -> dict[str, Any]:
     kind = "alert" if message.is_alert else f"response {message.code} to {message.request_id}"
-    return f"message {message.number}, {kind}: {message.stray}"
+    return {
+        "moment": message.moment.isoformat() if message.moment else None,
+        "told": f"message {message.number}, {kind}: {message.stray}",
+    }
+
+
+def _moment(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,17 @@ class Delivered:
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Delivered:
         """As the door told it."""
-        moment = datetime.fromisoformat(told["moment"]) if told["moment"] else None
-        return cls(told["code"], moment, tuple(told["problems"]), base64.b64decode(told["xml"]))
+        return cls(
+            told["code"], _moment(told["moment"]), tuple(told["problems"]), base64.b64decode(told["xml"])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A message that nobody waited for, as a worker is told of it."""
+
+    moment: datetime | None  # the DCC's ResponseDateTime
+    told: str  # in a line
 
 
 class LinkClient:
@@ -115,9 +131,10 @@ class LinkClient:
         """Alerts about the devices in order of arrival."""
         return [Delivered.of(told) for told in self._call("alerts", devices=list(devices), after=self._after)]
 
-    def strays(self, devices: Collection[str]) -> tuple[str, ...]:
-        """What nobody waited for, told in a line each."""
-        return tuple(self._call("strays", devices=list(devices), after=self._after))
+    def strays(self, devices: Collection[str]) -> tuple[Stray, ...]:
+        """What nobody waited for, in order of arrival."""
+        found = self._call("strays", devices=list(devices), after=self._after)
+        return tuple(Stray(_moment(told["moment"]), told["told"]) for told in found)
 
     def utrn_serial(self) -> int:
         """A serial number for a top-up code, never given twice."""

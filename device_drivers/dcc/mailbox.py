@@ -100,6 +100,8 @@ class Mailbox:
         return [each for each in expected if each.answer is None and not each.over]
 
     def _why_stray(self, received: Received) -> str:
+        if not received.request_id:
+            return "cannot be read, or answers nothing"
         expected = self._by_request.get(received.request_id, [])
         if not expected:
             return "answers no request of this run"

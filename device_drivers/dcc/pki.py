@@ -153,6 +153,11 @@ class SimulatedPki:
         """The certificate file that both ends of the lab's TLS connections trust."""
         return self._folder / "tls-issuing.pem"
 
+    @property
+    def signing_authority(self) -> bytes:
+        """The certificate (PEM) of who issues all signing certificates of the lab."""
+        return self._files("issuing")[0].read_bytes()
+
     def user(self, role: str, eui: str) -> KeyPair:
         """The signing key of the lab's user in a User Role."""
         return self._issued(f"user-{role}-{eui}", role, USER_SIGNING, eui)

@@ -61,6 +61,9 @@ class DccSideProcess:
         """Let the process end, and see that it does; closing twice is fine."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        if not self.process.stdin.closed and self.process.poll():
+            with self._log.open("a") as log:
+                log.write(f"the simulated DCC ended by itself, with status {self.process.returncode}\n")
         with suppress(BrokenPipeError):  # it has ended by itself
             self.process.stdin.close()
         try:

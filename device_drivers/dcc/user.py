@@ -14,7 +14,7 @@ from device_drivers.dcc.loopback import Delivered, LinkClient
 from device_drivers.dcc.tree import body_element, fragment, parse
 from device_drivers.utrn import make_utrn
 from harness.domain.errors import DeviceTimeout, ProtocolViolation, UsageError
-from harness.domain.instruments import Alert, Body, Device, Forgery, LabClock, ServiceResponse
+from harness.domain.instruments import Alert, Body, Certified, Device, Forgery, LabClock, ServiceResponse
 from harness.domain.lab import Lab, Rig, ServiceRequest
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType, UserRole
@@ -25,6 +25,13 @@ _ROLES_OF: Mapping[DeviceType, frozenset[UserRole]] = {
     DeviceType.GSME: frozenset({UserRole.GS, UserRole.GT, UserRole.RSA, UserRole.OU}),
     DeviceType.CH: frozenset(UserRole),
 }
+
+_SAID = (
+    "S1SPAlert/S1SPAlertCode",
+    "S1SPAlert/AdditionalInformation",
+    "FirmwareVersion",
+    "FirmwareVersionUpdateStatus",
+)  # of a DCC Alert, what its description tells
 
 _GAS_SLEEP = timedelta(minutes=30)  # for which a gas meter may be out of reach
 
@@ -103,6 +110,11 @@ class RigUser:
     def vend(self, meter: Device, pence: int) -> str:
         return make_utrn(meter.device_id, pence, self._link.utrn_serial())
 
+    def certified(self, role: UserRole) -> Certified:
+        from device_drivers.dcc.identities import certified
+
+        return certified(self._lab, role)
+
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
         limit = within or timedelta(seconds=self._lab.dcc.alert_limit_seconds)
 
@@ -120,9 +132,12 @@ class RigUser:
             if since is None or (each.moment is not None and each.moment >= since)
         )
 
-    def strays(self) -> tuple[str, ...]:
+    def strays(self, *, since: datetime | None = None) -> tuple[str, ...]:
         self._clock.sleep(timedelta())  # lets what is on its way arrive first
-        return self._link.strays(tuple(self._types))
+        found = self._link.strays(tuple(self._types))
+        return tuple(
+            each.told for each in found if since is None or each.moment is None or each.moment >= since
+        )
 
     def close(self) -> None:
         """Leave the link; the run's other rigs keep it."""
@@ -276,12 +291,16 @@ def _alert(delivered: Delivered) -> Alert:
 
 
 def _dcc_alert(delivered: Delivered, message: ResponseMessage | None) -> Alert:
-    kind = "/".join(message.content.all("DCCAlert")[0].names()) if message and message.dcc_alert else ""
+    """By its DCCAlertCode; the description is the kind of alert and what is said of the device."""
+    told = message.content.all("DCCAlert")[0] if message and message.dcc_alert else Payload()
+    kind = next(iter(told.names()), "")
+    said = (told.text(f"{kind}/{path}") for path in _SAID if f"{kind}/{path}" in told)
+    at = f"{kind}/S1SPAlert/DateTime"
     return Alert(
         code=message.dcc_alert if message else "",
         device_id=min(message.devices, default="") if message else "",
-        description=kind,
-        timestamp=None,
+        description=" ".join((kind, *said)),
+        timestamp=told.time(at) if at in told else None,
         problems=delivered.problems,
         xml=delivered.xml,
     )

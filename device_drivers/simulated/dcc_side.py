@@ -87,7 +87,7 @@ def build_gateway(
         time,
         Admission(lab, certificates, inventory, interceptions, commission.counters),
         inventory,
-        Writer(signers, lab.dcc.schema_version),
+        Writer(signers, lab.dcc),
         Outbound(client, receive.path, interceptions),
         interceptions,
         schemas(lab.dcc.schemas),

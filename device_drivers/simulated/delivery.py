@@ -9,16 +9,24 @@ from datetime import datetime
 from itertools import count
 from typing import Final
 
-from device_drivers.dcc.compose import write_response, write_smets1, write_smets1_response
+from device_drivers.dcc.compose import (
+    write_dcc_alert,
+    write_response,
+    write_s1sp_alert,
+    write_smets1,
+    write_smets1_response,
+)
 from device_drivers.dcc.counters import milliseconds
 from device_drivers.dcc.duis import RequestId, RequestMessage
 from device_drivers.dcc.http import XML, HttpClient
 from device_drivers.dcc.signature import Signer
+from device_drivers.simulated.countersignature import countersign
 from device_drivers.simulated.s1sp.answer import Smets1Answer
 from device_drivers.simulated.wan import HubAlert
 from harness.domain.errors import LinkLost
 from harness.domain.faults import Interceptions, Point
 from harness.domain.instruments import Body
+from harness.domain.lab import DccLink
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,13 +39,29 @@ class Signers:
     s1sp: Signer
 
 
+@dataclass(frozen=True, slots=True)
+class S1spAlert:
+    """What an S1SP has to tell a User by itself."""
+
+    request_id: RequestId  # of the request that it is about
+    device_id: str
+    code: str  # S1SPAlertCode
+    told: str
+    at: datetime
+
+
 class Writer:
     """Signed messages of the DCC."""
 
-    def __init__(self, signers: Signers, schema_version: str) -> None:
+    def __init__(self, signers: Signers, dcc: DccLink) -> None:
         self._signers = signers
-        self._version = schema_version
+        self._dcc = dcc
+        self._version = dcc.schema_version
         self._alerts = count(milliseconds())
+
+    def countersigned(self, request: bytes) -> bytes:
+        """A User's request as an S1SP takes it."""
+        return countersign(request, self._signers.dcc)
 
     def plain(self, request: RequestMessage, code: str, at: datetime, content: Body = None) -> bytes:
         """An acknowledgement, a refusal, an error or a non-device answer."""
@@ -85,6 +109,35 @@ class Writer:
             header, "DeviceAlertMessage", {"DeviceAlertContent": content}, self._version
         )
         return self._twice(inner, at, None, alert_id, None)
+
+    def s1sp_alert(self, alert: S1spAlert, user: str, at: datetime) -> bytes:
+        """An S1SP Alert for a user, signed by the S1SP, in a DCC Alert."""
+        content = {
+            "RequestID": str(alert.request_id),
+            "DeviceID": alert.device_id,
+            "S1SPAlertCode": alert.code,
+            "AdditionalInformation": alert.told,
+            "DateTime": alert.at,
+        }
+        inner = self._signers.s1sp.sign(write_s1sp_alert(content, self._version))
+        wrapped = {"S1SPAlertDSP": {"S1SPAlert": None}}
+        return self._dcc_alert(self._dcc.s1sp_alert_code, wrapped, user, at, signed=inner)
+
+    def ch_firmware(self, ch_id: str, version: str, user: str, at: datetime) -> bytes:
+        """A DCC Alert for a user: a hub has begun to run a firmware version."""
+        content = {
+            "DeviceID": ch_id,
+            "FirmwareVersion": version,
+            "FirmwareVersionUpdateStatus": "ActivationSuccessful",
+        }
+        code = self._dcc.ch_firmware_alert_code
+        return self._dcc_alert(code, {"SMETS1CHFirmwareNotification": content}, user, at)
+
+    def _dcc_alert(self, code: str, content: Body, user: str, at: datetime, *, signed: bytes = b"") -> bytes:
+        alert_id = RequestId(self._dcc.dcc_eui, user, next(self._alerts))
+        return self._signers.dcc.sign(
+            write_dcc_alert(alert_id, code, content, at, self._version, signed=signed)
+        )
 
     def _twice(
         self,

@@ -86,7 +86,8 @@ FAULTS: tuple[Fault, ...] = (
         Point.READ,
         "the active import register stays at what was first read of it, whatever the load",
         _standing_still,
-        srvs=("4.1.1",),
+        # All whose tests hold something against the register
+        srvs=("4.1.1", "4.4.2", "4.4.3", "4.6.1", "4.8.1", "6.8", "6.11", "11.3"),
     ),
     Fault(
         "esme-profile-gap",
@@ -126,7 +127,7 @@ FAULTS: tuple[Fault, ...] = (
         Point.WRITE,
         "new prices are acknowledged, and the old ones stay",
         _lose("tou_prices", "block_prices"),
-        srvs=("1.1.1", "1.2.1"),
+        srvs=("1.1.1", "1.2.1", "4.11.1"),
     ),
     Fault(
         "esme-top-up-doubled",

@@ -2,9 +2,10 @@
 
 Checks (:mod:`.admission`), acknowledges, has the S1SP perform the request, and posts the response. Faults at
 :attr:`Place.GATEWAY` sit at CHECK (a check's name; its refusal code or ""), REQUEST (the admitted
-:class:`RequestMessage`; DROP: acknowledged and forgotten), RESPONSE (the :class:`Smets1Answer`, or the
-response code where there is none, or a non-device :class:`Answer`; DROP: no response), ALERT (the
-:class:`HubAlert`; DROP: lost) and DELIVERY (the messages to post; ``hold(seconds)`` in details).
+:class:`RequestMessage`; DROP: acknowledged and forgotten; altered, the S1SP refuses it, because what came is
+what is countersigned), RESPONSE (the :class:`Smets1Answer`, or the response code where there is none, or a
+non-device :class:`Answer`; DROP: no response), ALERT (:mod:`.alerts`; DROP: lost) and DELIVERY (the
+messages to post; ``hold(seconds)`` in details).
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
 from starlette.applications import Starlette
 
-from device_drivers.dcc.duis import SERVICE_OF, RequestMessage
+from device_drivers.dcc.duis import SERVICE_OF, RequestId, RequestMessage
 from device_drivers.dcc.http import PLAIN, XML, xml_route
 from device_drivers.dcc.schemas import Schemas
 from device_drivers.dcc.tree import parse
 from device_drivers.simulated.admission import Admission
+from device_drivers.simulated.alerts import Alerts
 from device_drivers.simulated.delivery import Outbound, Writer
 from device_drivers.simulated.inventory import COMMISSIONED, Inventory, Record
 from device_drivers.simulated.non_device import Answer, NonDevice
@@ -33,11 +36,10 @@ from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Lab
-from harness.domain.words import UserRole
 
 _log: Final = logging.getLogger(__name__)
 _SETTLE_SECONDS: Final = 60.0
-_ALERTED: Final = {"ESME": UserRole.IS, "GSME": UserRole.GS, "CHF": UserRole.IS}
+_FIRMWARE_ACTIVATED: Final = 0x0014  # of a twin's events
 
 
 class Performer(Protocol):
@@ -48,6 +50,9 @@ class Performer(Protocol):
 
     def distribute_firmware(self, device_id: str, version: str, image: bytes) -> None:
         """Bring an image to a device."""
+
+    def firmware_version(self, device_id: str) -> str:
+        """The version that a device runs."""
 
 
 class LabTime(Protocol):
@@ -105,7 +110,6 @@ class Gateway:
         interceptions: Interceptions,
         schemas: Schemas | None,
     ) -> None:
-        self._users = {user.role: user.eui.upper() for user in lab.dcc.users}
         self._s1sp = s1sp
         self._time = time
         self._admission = admission
@@ -114,6 +118,7 @@ class Gateway:
         self._outbound = outbound
         self._interceptions = interceptions
         self._schemas = schemas
+        self._alerts = Alerts(lab, inventory, writer, interceptions, self._deliver_alert)
         self._non_device = NonDevice(inventory, self._distribute)
         self._non_device_srvs = {row.srv for row in lab.catalogue.values() if row.non_device}
         self._hubs: dict[str, ThreadPoolExecutor] = {}
@@ -141,16 +146,11 @@ class Gateway:
 
     def alert(self, alert: HubAlert) -> None:
         """Post a device's alert to the user whom it concerns; returns when it has been delivered."""
-        device_id, now = alert.device_id.upper(), self._now(alert.device_id)
-        passed = self._passing(Point.ALERT, f"{alert.code:04X}", alert, device_id, now)
-        if passed is DROP:
-            return
+        device_id = alert.device_id.upper()
         record = self.inventory.find(device_id)
-        user = self._users.get(_ALERTED.get(record.type, UserRole.IS) if record else UserRole.IS)
-        if user is None:
-            _log.warning("nobody in this lab is told of alert %04X from %s", alert.code, device_id)
-            return
-        self._deliver("alert", self._writer.alert(passed, user, now), device_id, now)
+        sent = self._alerts.device(alert, self._now(device_id))
+        if sent and record and record.type == "CHF" and alert.code == _FIRMWARE_ACTIVATED:
+            self._queue(device_id, lambda: self._tell_firmware(record))
 
     def close(self) -> None:
         """Finish what is under way and let go of everything."""
@@ -198,7 +198,7 @@ class Gateway:
             srv=request.srv,
             body_element=request.body_element,
             body=request.body,
-            xml=xml,
+            xml=self._writer.countersigned(xml),
         )
         try:
             return self._s1sp.perform(countersigned)
@@ -214,14 +214,25 @@ class Gateway:
         if request.srv == "8.1.1" and answer.success and self.inventory.find(request.request_id.target):
             self.inventory.set_status(request.request_id.target, COMMISSIONED)
 
-    def _distribute(self, device_id: str, version: str, image: bytes) -> None:
+    def _distribute(self, request_id: RequestId, device_id: str, version: str, image: bytes) -> None:
         def bring() -> None:
+            done, told = True, f"firmware {version} is on the device, verified"
             try:
                 self._s1sp.distribute_firmware(device_id, version, image)
             except HarnessError as error:
-                _log.warning("firmware %s did not reach %s: %s", version, device_id, error)
+                done, told = False, f"firmware {version} did not reach the device: {error.message}"
+            self._alerts.distribution(request_id, device_id, told, done=done, now=self._now(device_id))
 
         self._queue(device_id, bring)
+
+    def _tell_firmware(self, hub: Record) -> None:
+        try:
+            version = self._s1sp.firmware_version(hub.device_id)
+        except HarnessError as error:
+            _log.warning("the firmware of hub %s cannot be read: %s", hub.device_id, error)
+            return
+        self.inventory.put(replace(hub, firmware=version))
+        self._alerts.ch_firmware(hub.device_id, version, self._now(hub.device_id))
 
     def _queue(self, device_id: str, work: Callable[[], None]) -> None:
         record = self.inventory.find(device_id)
@@ -238,6 +249,9 @@ class Gateway:
         name = record.hub if record else ""
         with self._lock:
             return self._hubs.setdefault(name, ThreadPoolExecutor(1, f"hub-{name}"))
+
+    def _deliver_alert(self, xml: bytes, device_id: str, now: datetime) -> None:
+        self._deliver("alert", xml, device_id, now)
 
     def _deliver(self, item: str, xml: bytes, device_id: str, now: datetime) -> None:
         record = self.inventory.find(device_id)

@@ -7,14 +7,14 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from device_drivers.dcc.duis import RequestMessage
+from device_drivers.dcc.duis import RequestId, RequestMessage
 from device_drivers.simulated.inventory import COMMISSIONED, Inventory, Record
 from harness.domain.errors import ProtocolViolation
 from harness.domain.instruments import Body
 from harness.domain.payload import Payload
 
-Distribute = Callable[[str, str, bytes], None]
-"""Device id, version, image: begins to bring an image to a device, and returns at once."""
+Distribute = Callable[[RequestId, str, str, bytes], None]
+"""Request, device id, version, image: begins to bring an image to a device, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class NonDevice:
     def __init__(self, inventory: Inventory, distribute: Distribute) -> None:
         self._inventory = inventory
         self._distribute = distribute
-        self.served: Mapping[str, Callable[[Payload], Answer]] = {
+        self.served: Mapping[str, Callable[[RequestMessage], Answer]] = {
             "8.2": self._read,
             "8.3": self._decommission,
             "8.4": self._update,
@@ -45,9 +45,10 @@ class NonDevice:
 
     def answer(self, request: RequestMessage) -> Answer:
         """Do what is asked; the SRV must be one of :attr:`served`."""
-        return self.served[request.srv](request.body)
+        return self.served[request.srv](request)
 
-    def _read(self, body: Payload) -> Answer:
+    def _read(self, request: RequestMessage) -> Answer:
+        body = request.body
         if "DeviceID" in body:
             found = self._inventory.installation(body.text("DeviceID"))
         elif "MPxN" in body:
@@ -58,7 +59,8 @@ class NonDevice:
             return Answer("E080201")  # by its name one of 8.2; that it says "nothing found" is inferred
         return Answer("I0", {"DSPInventory": {"Device": [record.entry() for record in found]}})
 
-    def _decommission(self, body: Payload) -> Answer:
+    def _decommission(self, request: RequestMessage) -> Answer:
+        body = request.body
         record = self._inventory.find(body.text("DeviceID"))
         if record is None:
             return _UNKNOWN_DEVICE
@@ -67,7 +69,8 @@ class NonDevice:
         self._inventory.set_status(record.device_id, "Decommissioned")
         return _DONE
 
-    def _update(self, body: Payload) -> Answer:
+    def _update(self, request: RequestMessage) -> Answer:
+        body = request.body
         record = self._inventory.find(body.text("DeviceID"))
         if record is None:
             return _UNKNOWN_DEVICE
@@ -77,7 +80,8 @@ class NonDevice:
             self._inventory.put(_updated(record, body))
         return _DONE
 
-    def _prenotify(self, body: Payload) -> Answer:
+    def _prenotify(self, request: RequestMessage) -> Answer:
+        body = request.body
         device_id = body.text("DeviceID").upper()
         if self._inventory.find(device_id) is not None:
             return Answer("E120201")  # inferred: the device is there already
@@ -92,7 +96,8 @@ class NonDevice:
         self._inventory.put(record)
         return _DONE
 
-    def _firmware(self, body: Payload) -> Answer:
+    def _firmware(self, request: RequestMessage) -> Answer:
+        body = request.body
         version, image = body.text("FirmwareVersion"), _image(body)
         listed = [device_id.upper() for device_id in body.text("DeviceIDList").split(",")]
         records = {device_id: self._inventory.find(device_id) for device_id in listed}
@@ -102,7 +107,7 @@ class NonDevice:
         ]
         fit = [device_id for device_id in records if device_id not in {*unknown, *waiting}]
         for device_id in fit:
-            self._distribute(device_id, version, image)
+            self._distribute(request.request_id, device_id, version, image)
         if not unknown and not waiting:
             return _DONE
         lists = {"InvalidDeviceIDList": unknown, "NotCommissionedDeviceIDList": waiting}

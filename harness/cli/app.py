@@ -14,6 +14,7 @@ from harness.cli.output import (
     JsonOption,
     LabOption,
     RunsOption,
+    chosen_run,
     command,
 )
 
@@ -23,12 +24,18 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain lines: they survive a pipe, a log and a narrow terminal
 )
 lab_app = typer.Typer(help="The lab file: check it, or get its schema for an editor.", no_args_is_help=True)
 ttm_app = typer.Typer(help="The Test Traceability Matrix.", no_args_is_help=True)
+evidence_app = typer.Typer(help="The evidence of a run.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
 app.add_typer(ttm_app, name="ttm")
+app.add_typer(evidence_app, name="evidence")
 
+RunArgument = Annotated[
+    Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")
+]
 FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", help="Switch a twin fault on (repeatable).")
 ]
@@ -37,7 +44,9 @@ FaultOption = Annotated[
 @app.command("run")
 @command
 def run_command(
-    packs: Annotated[list[str], typer.Argument(help="The packs to run; see 'harness packs'.")],
+    packs: Annotated[
+        list[str], typer.Argument(metavar="PACK...", help="The packs to run; see 'harness packs'.")
+    ],
     lab: LabOption = DEFAULT_LAB,
     runs: RunsOption = DEFAULT_RUNS,
     fault: FaultOption = None,
@@ -46,7 +55,9 @@ def run_command(
     ] = None,
     cycle: Annotated[str, typer.Option(help="The test cycle that the run belongs to.")] = "",
     keyword: Annotated[str, typer.Option("-k", help="Only planned tests that match, as pytest's -k.")] = "",
-    one_process: Annotated[bool, typer.Option(help="No workers: all rigs in turn, for a debugger.")] = False,
+    one_process: Annotated[
+        bool, typer.Option("--one-process", help="No workers: one rig of each DMC in turn, for a debugger.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Plan, run over the rigs, record, and print a summary."""
@@ -160,7 +171,7 @@ def ttm_check_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False)
 @ttm_app.command("coverage")
 @command
 def ttm_coverage_command(
-    run: Annotated[Path | None, typer.Argument(help="A run folder (default: runs/latest).")] = None,
+    run: RunArgument = None,
     allure: Annotated[
         Path | None, typer.Option(help="Compute from this Allure results folder alone.")
     ] = None,
@@ -171,20 +182,31 @@ def ttm_coverage_command(
     """Results against the matrix."""
     from harness.cli.ttm import coverage
 
-    return coverage(run or runs / "latest", allure, lab, as_json=as_json)
+    return coverage(chosen_run(run, runs), allure, lab, as_json=as_json)
 
 
 @ttm_app.command("heatmap")
 @command
 def ttm_heatmap_command(
-    run: Annotated[Path | None, typer.Argument(help="A run folder (default: runs/latest).")] = None,
+    run: RunArgument = None,
     lab: LabOption = DEFAULT_LAB,
     runs: RunsOption = DEFAULT_RUNS,
 ) -> ExitCode:
     """Make a run's exports again from its journals, and say where the heatmap is."""
     from harness.cli.ttm import heatmap
 
-    return heatmap(run or runs / "latest", lab)
+    return heatmap(chosen_run(run, runs), lab)
+
+
+@evidence_app.command("verify")
+@command
+def evidence_verify_command(
+    run: RunArgument = None, runs: RunsOption = DEFAULT_RUNS, as_json: JsonOption = False
+) -> ExitCode:
+    """Is every recorded byte still what was recorded? Names each that is not."""
+    from harness.cli.evidence import verify
+
+    return verify(chosen_run(run, runs), as_json=as_json)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.cli.output import ExitCode, answer_json, answer_table
 from harness.config import load_lab
-from harness.config.packs import find_packs, manifests
+from harness.config.packs import find_packs, manifests, selected_tests
 from harness.hooks import plugin_manager
 from harness.rigs.lease import holder
 
@@ -25,14 +25,17 @@ def list_packs(file: Path, *, as_json: bool) -> ExitCode:
                     "kind": pack.kind,
                     "capability_release": pack.release,
                     "test_phase": pack.test_phase,
-                    "tests": len(pack.tests()),
+                    "tests": len(selected_tests(pack)),
                     "digest": pack.digest,
                 }
                 for pack in packs
             ]
         )
         return ExitCode.GOOD
-    rows = ((p.name, p.version, p.kind.value, p.release.value, len(p.tests()), p.digest[:16]) for p in packs)
+    rows = (
+        (pack.name, pack.version, pack.kind, pack.release, len(selected_tests(pack)), pack.digest[:16])
+        for pack in packs
+    )
     answer_table("packs", ("pack", "version", "kind", "release", "tests", "digest"), rows)
     return ExitCode.GOOD
 

@@ -61,6 +61,19 @@ def exit_code_of(error: HarnessError) -> ExitCode:
     return ExitCode.BLOCKED if isinstance(error, LabFault) else ExitCode.BAD
 
 
+def chosen_run(run: Path | None, runs: Path) -> Path:
+    """The folder of a run that the user named by its path or its id; the newest where none is named."""
+    chosen = runs / "latest" if run is None else run
+    return chosen if chosen.exists() or not (runs / chosen).exists() else runs / chosen
+
+
+def tell_where(folder: Path) -> None:
+    """Where to look in a run folder."""
+    tell(f"heatmap:  {folder / 'heatmap.html'}")
+    tell(f"Allure:   {folder / 'allure-results'}")
+    tell(f"evidence: {folder / 'evidence'}")
+
+
 def tell(line: str) -> None:
     """A line for the person, on standard error."""
     print(line, file=sys.stderr)
@@ -77,7 +90,9 @@ def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a narrow terminal hides nothing
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from harness.execution.attempts import verdict_of
+from harness.execution.attempts import Ended
 from harness.execution.controller import ControllerPlugin
 
 _STYLES = {
@@ -18,7 +17,6 @@ _STYLES = {
     "failed": "bold red",
     "blocked": "yellow",
     "interrupted": "magenta",
-    "not run": "cyan",
 }
 
 
@@ -31,10 +29,16 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._screen = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
-        self._counts: Counter[str] = Counter()
         self._by_rig: dict[str, Counter[str]] = {}
+        self._done: set[str] = set()  # planned tests that have had an attempt
         self._planned = 0
+        self._plugin: ControllerPlugin | None = None
         self._live: Any = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Exports that could not be made, once the run has ended."""
+        return self._plugin.controller.problems if self._plugin else ()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A test module that cannot be read is an error to show in full."""
@@ -48,38 +52,35 @@ class Progress:
         assert isinstance(plugin, ControllerPlugin)
         plan = plugin.controller.plan
         assert plan is not None
-        self._planned = len(plan.tests)
-        self._counts["not run"] = sum(1 for test in plan.tests if test.not_run)
+        self._plugin = plugin
+        cannot = sum(1 for test in plan.tests if test.not_run)
+        self._planned = len(plan.tests) - cannot
         if self._quiet:
             return
         self._tell(
-            f"run {plan.run_id}: {self._planned} planned tests, {len(plan.rigs)} rigs, seed {plan.seed}"
+            f"run {plan.run_id}: {len(plan.tests)} planned tests, {len(plan.rigs)} rigs, seed {plan.seed}"
         )
+        if cannot:
+            self._tell(f"{cannot} of them cannot run: no rig of their DMC")
         if self._screen.isatty():
             self._start_display()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count and show each finished attempt, and each that its worker's death interrupted."""
-        verdict: Mapping[str, str] | None = verdict_of(report)
-        if verdict is None and str(report.outcome) == "rerun":
-            verdict = {
-                "result": "interrupted",
-                "rig": "",
-                "test": report.nodeid,
-                "message": "its worker died",
-            }
-        if verdict is None:
+        """Count and show each attempt that has ended, or that its worker's death interrupted."""
+        ended = Ended.of(report)
+        if ended is None:
             return
-        self._counts[verdict["result"]] += 1
-        self._by_rig.setdefault(verdict["rig"], Counter())[verdict["result"]] += 1
+        self._done.add(ended.test)
+        self._by_rig.setdefault(ended.rig, Counter())[ended.result] += 1
         if self._quiet:
             return
-        if self._live is not None:
-            self._live.update(self._table(verdict))
-        else:
-            self._tell(_line(self._counts.total(), self._planned, verdict))
-        if self._live is not None and verdict["result"] != "passed":
-            self._live.console.print(_line(self._counts.total(), self._planned, verdict), markup=False)
+        line = f"{len(self._done):>5}/{self._planned} {_line(ended)}"
+        if self._live is None:
+            self._tell(line)
+            return
+        self._live.update(self._table(ended.test))
+        if ended.result != "passed":
+            self._live.console.print(_cut(line), no_wrap=True, overflow="ellipsis")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -95,26 +96,32 @@ class Progress:
         from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(
-            self._table({}), console=Console(file=self._screen), refresh_per_second=8, transient=True
-        )
+        console = Console(file=self._screen)
+        self._live = Live(self._table(""), console=console, refresh_per_second=8, transient=True)
         self._live.start()
 
-    def _table(self, last: Mapping[str, str]) -> Any:
+    def _table(self, last: str) -> Any:
+        from rich.console import Group
         from rich.table import Table
 
-        done = self._counts.total()
-        table = Table(title=f"{done} of {self._planned}", title_justify="left", caption=last.get("test", ""))
+        table = Table(title=f"{len(self._done)} of {self._planned}", title_justify="left")
         table.add_column("rig")
         for name, style in _STYLES.items():
             table.add_column(name, style=style, justify="right")
         for rig, counts in sorted(self._by_rig.items()):
-            table.add_row(rig or "–", *(str(counts[name] or "") for name in _STYLES))
-        table.add_row("all", *(str(self._counts[name] or "") for name in _STYLES), style="bold")
-        return table
+            table.add_row(rig, *(str(counts[name] or "") for name in _STYLES))
+        total = sum(self._by_rig.values(), Counter())
+        table.add_row("all", *(str(total[name] or "") for name in _STYLES), style="bold")
+        return Group(table, _cut(last))
 
 
-def _line(done: int, planned: int, verdict: Mapping[str, str]) -> str:
-    line = f"{done:>5}/{planned} {verdict['result']:<11} {verdict['rig']:<10} {verdict['test']}"
-    message = verdict["message"].splitlines()
-    return f"{line}: {message[0]}" if message else line
+def _line(ended: Ended) -> str:
+    line = f"{ended.result:<11} {ended.rig:<10} {ended.test}"
+    return f"{line}: {ended.message.splitlines()[0]}" if ended.message else line
+
+
+def _cut(line: str) -> Any:
+    """One line of the terminal, whatever its width."""
+    from rich.text import Text
+
+    return Text(line, no_wrap=True, overflow="ellipsis")

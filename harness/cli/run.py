@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cli.output import ExitCode, answer_json, answer_table, tell
+from harness.cli.output import ExitCode, answer_json, answer_table, tell, tell_where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,29 +32,37 @@ def run(options: RunOptions) -> ExitCode:
 
     from harness.cli.progress import Progress
     from harness.execution.context import new_run_id
+    from harness.execution.controller import BY_OUTCOMES
+    from harness.records.plan import PLAN
 
     run_id = new_run_id()
-    code = pytest.main(_arguments(options, run_id), plugins=[Progress(quiet=options.as_json)])
-    summary_file = options.runs / run_id / "run.json"
-    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+    folder = options.runs / run_id
+    progress = Progress(quiet=options.as_json)
+    code = pytest.main(_arguments(options, run_id), plugins=[progress])
+    if code == pytest.ExitCode.USAGE_ERROR:
         return ExitCode.USAGE
-    if not summary_file.is_file():
-        return ExitCode.INTERRUPTED if code == pytest.ExitCode.INTERRUPTED else ExitCode.BAD
-    summary = json.loads(summary_file.read_text())
-    if options.as_json:
-        answer_json(summary)
-    else:
-        show(summary, options.runs / run_id)
-    if code == pytest.ExitCode.INTERRUPTED:
-        return ExitCode.INTERRUPTED
-    return ExitCode.BAD if code == pytest.ExitCode.INTERNAL_ERROR else verdict(summary["counts"])
+    for problem in progress.problems:
+        tell(f"{problem}; once it is put right: harness ttm heatmap {folder}")
+    if not (folder / PLAN).is_file():
+        tell("ended before the plan was frozen: nothing was run, and nothing is recorded")
+    elif (folder / "run.json").is_file():
+        summary = json.loads((folder / "run.json").read_text())
+        if options.as_json:
+            answer_json(summary)
+        else:
+            show(summary, folder)
+        if code in BY_OUTCOMES:
+            return verdict(summary["counts"])
+    return ExitCode.INTERRUPTED if code == pytest.ExitCode.INTERRUPTED else ExitCode.BAD
 
 
 def _arguments(options: RunOptions, run_id: str) -> list[str]:
     # Of pytest's warning that the harness is imported already, nobody wants to know
     arguments = ["-o", "filterwarnings=ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-o", "addopts=", "--import-mode=importlib", "--strict-markers"]
-    arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:allure_pytest"]
+    arguments += ["-p", "no:terminal", "-p", "no:cacheprovider"]
+    # What others have installed costs each worker its start, and has no part in a run
+    arguments += ["-p", "no:allure_pytest", "-p", "no:anyio", "-p", "no:hypothesispytest"]
     arguments += ["-n", "0" if options.one_process else "rigs"]
     arguments += [f"--lab={options.lab}", f"--runs={options.runs}"]
     arguments += [f"--run-id={run_id}", f"--cycle={options.cycle}"]
@@ -77,16 +85,11 @@ def verdict(counts: dict[str, int]) -> ExitCode:
 def show(summary: dict[str, Any], folder: Path) -> None:
     """The summary table, and where to look."""
     outcomes = ("planned", "passed", "failed", "blocked", "not_run", "descoped")
-    by_pack = _counts_by_pack(folder)
     rows = [
-        (
-            f"{pack['name']} {pack['version']}",
-            pack["capability_release"],
-            *map(by_pack[pack["name"]].get, outcomes),
-        )
+        (f"{pack['name']} {pack['version']}", pack["capability_release"], *map(pack["counts"].get, outcomes))
         for pack in summary["packs"]
     ]
-    rows.append(("all", "", *(summary["counts"][name] for name in outcomes)))
+    rows.append(("all", "", *map(summary["counts"].get, outcomes)))
     columns = ("pack", "release", *(name.replace("_", " ") for name in outcomes))
     answer_table(f"run {summary['run_id']}", columns, rows)
     ttm = summary["ttm"]
@@ -94,19 +97,6 @@ def show(summary: dict[str, Any], folder: Path) -> None:
         f"TTM: {ttm['covered']} of {ttm['requirements']} requirements covered, "
         f"{ttm['passed']} passed, {ttm['failed']} failed, {ttm['uncovered']} uncovered"
     )
-    tell(f"heatmap:  {folder / 'heatmap.html'}")
-    tell(f"Allure:   {folder / 'allure-results'}")
-    tell(f"evidence: {folder / 'evidence'}")
-
-
-def _counts_by_pack(folder: Path) -> dict[str, dict[str, int]]:
-    from harness.domain.words import Outcome
-    from harness.records.run import read_run
-
-    record = read_run(folder)
-    none = {"planned": 0} | {outcome.value: 0 for outcome in Outcome}
-    counts = {pack.name: dict(none) for pack in record.plan.packs}
-    for test in record.plan.tests:
-        counts[test.pack]["planned"] += 1
-        counts[test.pack][record.outcome(test.id).value] += 1
-    return counts
+    if count := summary["strays"]["count"]:
+        tell(f"DCC messages that nobody waited for: {count}, in {folder / 'dcc' / 'strays.jsonl'}")
+    tell_where(folder)

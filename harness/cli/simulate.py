@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ def simulate(options: SimulateOptions) -> ExitCode:
     name = f"simulate-{new_run_id()}"
     run = RunContext(name, (options.runs / name).resolve(), lab.seed, tuple(options.faults))
     hooks = plugin_manager(lab.plugins).hook
-    with _until_asked_to_stop() as asked, ExitStack() as held:
+    with _asked_to_stop() as wait, ExitStack() as held:
         for rig in rigs:
             held.callback(take(lab.state, rig.id, "harness simulate").release)
         standing = hooks.harness_stand_up(lab=lab, rigs=rigs, run=run, base_port=options.base_port)
@@ -51,7 +51,7 @@ def simulate(options: SimulateOptions) -> ExitCode:
         held.callback(standing.close)
         show(standing.listing, as_json=options.as_json)
         sys.stdout.flush()  # who reads a pipe waits for it
-        asked.wait()
+        wait()
     tell("stopped")
     return ExitCode.GOOD
 
@@ -72,16 +72,21 @@ def chosen_rigs(lab: Lab, names: Sequence[str]) -> tuple[Rig, ...]:
 
 
 @contextmanager
-def _until_asked_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; until it is waited for, they wait too."""
-    asked = threading.Event()
+def _asked_to_stop() -> Iterator[Callable[[], object]]:
+    """Gives what waits for Ctrl-C or SIGTERM; one that came earlier ends the wait at once.
+
+    A pipe carries it, for a signal handler may not touch a lock that the interrupted code holds.
+    """
+    waiting, asking = os.pipe()
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(each, lambda *_: asked.set()) for each in signals]
+    before = [signal.signal(each, lambda *_: os.write(asking, b".")) for each in signals]
     try:
-        yield asked
+        yield lambda: os.read(waiting, 1)
     finally:
         for each, handler in zip(signals, before, strict=True):
             signal.signal(each, handler)
+        os.close(waiting)
+        os.close(asking)
 
 
 def show(listing: Listing, *, as_json: bool) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.cli.output import ExitCode, answer_json, answer_table, tell
+from harness.cli.output import ExitCode, answer_json, answer_table, tell, tell_where
 from harness.config import load_lab
-from harness.config.packs import find_packs, manifests
+from harness.config.packs import find_packs, manifests, selected_tests
 from harness.config.ttm import load_ttm
 from harness.domain.errors import UsageError
 from harness.hooks import plugin_manager
+from harness.records.exports import make_exports
 from harness.records.run import read_run
 from harness.traceability.allure import of_allure
 from harness.traceability.check import orphans
@@ -22,7 +23,7 @@ def check(file: Path, *, as_json: bool) -> ExitCode:
     lab = load_lab(file)
     ttm = load_ttm(lab.ttm, srvs=lab.catalogue)
     packs = find_packs(lab.packs, manifests(lab.packs))
-    found = orphans(ttm, {test: ids for pack in packs for test, ids in pack.tests().items()})
+    found = orphans(ttm, {test: ids for pack in packs for test, ids in selected_tests(pack).items()})
     rows = [("unknown id", unknown.test, f"{unknown.id}: {unknown.remedy}") for unknown in found.unknown]
     rows += [("no id", test, "mark it with @pytest.mark.ttm(…)") for test in found.unnamed]
     rows += [("no test", row.id, row.requirement) for row in found.untested]
@@ -59,12 +60,12 @@ def coverage(run: Path, allure: Path | None, file: Path, *, as_json: bool) -> Ex
 
 
 def heatmap(run: Path, file: Path) -> ExitCode:
-    """Every export of a run, made again from its journals."""
+    """Every export of a run, made again from its journals; also of one whose controller was killed."""
     lab = load_lab(file)
     folder = run.resolve()
     read_run(folder)  # says plainly where there is no run
-    for renderers in plugin_manager(lab.plugins).hook.harness_renderers():
-        for renderer in renderers:
-            list(renderer.render(folder, lab))
-    tell(f"heatmap: {folder / 'heatmap.html'}")
-    return ExitCode.GOOD
+    problems = make_exports(plugin_manager(lab.plugins).hook.harness_renderers(), folder, lab)
+    for problem in problems:
+        tell(problem)
+    tell_where(run)
+    return ExitCode.BAD if problems else ExitCode.GOOD

@@ -239,6 +239,13 @@ class DccFile(FileModel):
     s1sp_alert_code: Annotated[str, StringConstraints(pattern="^(AD1|N[0-9]{1,3})$")] = Field(
         "N55", description="the DCC Alert that carries an S1SP Alert (inferred)"
     )
+    ch_firmware_alert_code: Annotated[str, StringConstraints(pattern="^(AD1|N[0-9]{1,3})$")] = Field(
+        "N56", description="the DCC Alert that tells of a communications hub's new firmware (inferred)"
+    )
+    s1sp_alert_codes: dict[Literal["firmware_distributed", "firmware_not_distributed"], Text] = Field(
+        default_factory=dict,
+        description="the simulated DCC's S1SPAlertCode for a matter (none is published: ours)",
+    )
     refusal_codes: dict[
         Literal["body", "signature", "counter"], Annotated[str, StringConstraints(pattern="^E[0-9]{1,6}$")]
     ] = Field(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -15,55 +14,30 @@ from harness.config.models import FileModel, Text
 from harness.config.problems import Problems, nearest
 from harness.config.validation import validate
 from harness.domain.errors import ConfigurationError
+from harness.domain.packs import Pack, Selection
 from harness.domain.words import CapabilityRelease, InstallationType, PackKind, TestPhase
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Tests taken from one module: all of them, or the named function."""
-
-    module: Path
-    function: str = ""
-
-    def takes(self, module: Path, function: str) -> bool:
-        """Whether the selection takes that test function."""
-        return module == self.module and self.function in {"", function}
+def selected_tests(pack: Pack) -> dict[str, tuple[str, ...]]:
+    """The test functions that a pack selects, each with its TTM ids; nothing is imported."""
+    return {
+        f"{module.stem}::{test.name}": _ttm_ids(test)
+        for module in pack.modules
+        for test in _tests(module)
+        if pack.selects(module, test.name)
+    }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pack:
-    """A Test Pack (Clauses 20.15 to 20.17). ``digest`` covers its manifest and every source it may use."""
-
-    name: str
-    title: str
-    version: str
-    kind: PackKind
-    release: CapabilityRelease
-    test_phase: TestPhase
-    installation_types: frozenset[InstallationType]
-    tag_agreement: str  # reference of the TAG's agreement (Clause 20.16); empty while there is none
-    selections: tuple[Selection, ...]
-    manifest: Path
-    digest: str
-
-    @property
-    def modules(self) -> tuple[Path, ...]:
-        """Modules that the pack selects from, in its order."""
-        return tuple(dict.fromkeys(selection.module for selection in self.selections))
-
-    def selects(self, module: Path, function: str) -> bool:
-        """Whether the pack plans that test function."""
-        return any(selection.takes(module, function) for selection in self.selections)
-
-    def tests(self) -> Mapping[str, tuple[str, ...]]:
-        """The test functions that the pack selects, each with its TTM ids; nothing is imported."""
-        return {
-            f"{module.stem}::{node.name}": _ttm_ids(node)
-            for module in self.modules
-            for node in ast.walk(ast.parse(module.read_text(), str(module)))
-            if isinstance(node, ast.FunctionDef)
-            if node.name.startswith("test_") and self.selects(module, node.name)
-        }
+def _tests(module: Path) -> Iterator[ast.FunctionDef]:
+    """The test functions of a module, as its source has them."""
+    try:
+        tree = ast.parse(module.read_text(), str(module))
+    except SyntaxError as error:
+        raise ConfigurationError(
+            f"{module}:{error.lineno}: {error.msg}", remedy="correct the test module"
+        ) from None
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return (function for function in functions if function.name.startswith("test_"))
 
 
 def _ttm_ids(function: ast.FunctionDef) -> tuple[str, ...]:
@@ -138,10 +112,11 @@ def _selection(entry: str, folder: Path, document: Document, index: int, problem
     path = (folder / module).resolve()
     if not path.is_file() or not path.is_relative_to(folder):
         there = (str(found.relative_to(folder)) for found in folder.rglob("test_*.py"))
-        line = document.line(("select", index))
-        problems.add(
-            document.path, line, f"there is no module {module!r} in {folder}", nearest(module, there)
-        )
+        what, remedy = f"there is no module {module!r} in {folder}", nearest(module, there)
+        problems.add(document.path, document.line(("select", index)), what, remedy)
+    elif function and function not in (tests := [node.name for node in _tests(path)]):
+        what, remedy = f"{module} has no test {function!r}", nearest(function, tests)
+        problems.add(document.path, document.line(("select", index)), what, remedy)
     return Selection(module=path, function=function)
 
 

@@ -220,6 +220,15 @@ class Alert:
     xml: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """The lab's signing certificate in a User Role; DER."""
+
+    eui: str
+    certificate: bytes
+    issuer: bytes  # the certificate of who issued it; empty where the lab does not hold that
+
+
 class ServiceUser(Protocol):
     """The service user simulator of Clause 17.1: builds, signs and sends DUIS requests.
 
@@ -250,14 +259,23 @@ class ServiceUser(Protocol):
     def vend(self, meter: Device, pence: int) -> str:
         """A UTRN (20 digits) that tops the meter up by so many pence; each is good once."""
 
+    def certified(self, role: UserRole) -> Certified:
+        """Who the lab is towards the DCC in a User Role, as SRV 6.15.1 and 6.24.1 are about it."""
+
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
         """The first alert of that code from the device after ``since``; :class:`DeviceTimeout` if none."""
 
     def alerts(self, device: Device, *, since: datetime | None = None) -> tuple[Alert, ...]:
         """All alerts of the device so far, oldest first."""
 
-    def strays(self) -> tuple[str, ...]:
-        """Messages about this rig's devices that nobody waited for: duplicates, late or unknown answers."""
+    def strays(self, *, since: datetime | None = None) -> tuple[str, ...]:
+        """Messages about this rig's devices that nobody waited for: duplicates, late or unknown answers.
+
+        In order of arrival, a line each; ``since`` leaves out what the DCC dated before that lab time. A test
+        that takes ``since = clock.now()`` at its start sees what is wrong about its own requests and alerts,
+        and not a late answer to an earlier test; without ``since`` it sees all since the rig was opened. What
+        is on its way arrives first. No attempt fails by itself for a stray: a test that cares looks.
+        """
 
 
 class EvidenceLog(Protocol):

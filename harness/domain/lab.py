@@ -165,6 +165,8 @@ class DccLink:
     response_limit_seconds: float = 180.0  # lab time in which a response is due
     alert_limit_seconds: float = 180.0
     s1sp_alert_code: str = "N55"  # inferred: the DCC Alert that carries an S1SP Alert
+    ch_firmware_alert_code: str = "N56"  # inferred: the DCC Alert that tells of a hub's firmware
+    s1sp_alert_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: matter → S1SPAlertCode
     refusal_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: check → code
     tls: Mapping[str, str] = field(default_factory=dict)
 

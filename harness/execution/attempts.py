@@ -10,23 +10,25 @@ import itertools
 import json
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from harness.domain.words import Cause
+from harness.domain.words import AttemptResult, Cause
 from harness.execution.context import Settings
-from harness.execution.planning import CASE, Case
+from harness.execution.planning import CASE, Case, planned_id
 from harness.execution.rig_keeper import RigKeeper
 from harness.execution.verdict import PASSED, Verdict, judge, worse
+from harness.records.canonical import digest_of_file
 from harness.records.evidence import AttemptEvidence, evidence_folder
 from harness.records.journal import Journal
-from harness.records.plan import Plan
+from harness.records.plan import PLAN
 
-REPORT_KEY = "smets1_harness"
-"""Key of the user property by which the verdict travels from worker to controller, as JSON."""
+_ENDED = "smets1_ended"
+_BLOCKED = "smets1_blocked"
+"""Keys of the user properties by which an attempt's end, and a phase's lab fault, reach the controller."""
 
 
 @dataclass(slots=True)
@@ -38,11 +40,41 @@ class Attempt:
     number: int
     rig: str
     evidence: AttemptEvidence
-    began: float
-    lab_started: datetime | None = None
+    began: float  # monotonic seconds
+    lab_started: datetime | None = None  # none yet where the attempt is the one that opens the rig
     verdict: Verdict = PASSED
     lab_fault: bool = False  # in any of its phases, whatever the verdict
     trace: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended, as the controller is told; it travels with the report of the last phase."""
+
+    test: str
+    rig: str
+    result: AttemptResult
+    message: str
+    rig_lost: str = ""  # why the rig can serve nothing any more
+
+    def tell(self, report: pytest.TestReport) -> None:
+        """Let the report carry it."""
+        report.user_properties.append((_ENDED, json.dumps(asdict(self))))
+
+    @classmethod
+    def of(cls, report: pytest.TestReport) -> Ended | None:
+        """What a report carries; ``None`` for the reports of earlier phases."""
+        for key, value in report.user_properties:
+            if key == _ENDED:
+                fields: dict[str, str] = json.loads(str(value))
+                result = AttemptResult(fields.pop("result"))
+                return cls(result=result, **fields)
+        return None
+
+
+def lab_fault_of(report: pytest.TestReport) -> str | None:
+    """Why the phase of an attempt was blocked; ``None`` where it was not."""
+    return next((str(value) for key, value in report.user_properties if key == _BLOCKED), None)
 
 
 class AttemptRecorder:
@@ -53,24 +85,16 @@ class AttemptRecorder:
         self._keeper = keeper
         self._worker = worker
         self._journal: Journal | None = None
-        self._plan: Plan | None = None
         self.current: Attempt | None = None
 
     @property
-    def plan(self) -> Plan:
-        """The frozen plan, read when the first test starts: by then the controller has written it."""
-        if self._plan is None:
-            self._plan = Plan.read(self._settings.folder)
-        return self._plan
-
-    @property
     def journal(self) -> Journal:
-        """The journal of this process."""
+        """The journal of this process, begun with its first test: by then the plan is frozen."""
         if self._journal is None:
             self._journal = Journal.begin(
                 self._settings.folder,
-                run_id=self.plan.run_id,
-                plan_digest=self.plan.digest,
+                run_id=self._settings.run.run_id,
+                plan_digest=digest_of_file(self._settings.folder / PLAN),
                 process=self._worker,
             )
         return self._journal
@@ -79,18 +103,17 @@ class AttemptRecorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Nothing is written after an interruption: a start without an end *is* its record."""
         case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]  # parametrised by us
-        attempt = self._begin(item.nodeid, case)
+        attempt = self._begin(planned_id(item), case)
         result = yield
         self._finish(attempt)
         return result
 
-    def _begin(self, node_id: str, case: Case) -> Attempt:
-        test = next(test for test in self.plan.tests if test.node_id == node_id)
-        number, evidence = self._new_evidence(test.id)
-        rig = self._keeper.rig_for(case.entry.dmc.id)
+    def _begin(self, test: str, case: Case) -> Attempt:
+        number, evidence = self._new_evidence(test)
+        rig = self._keeper.turn_to(case.entry.dmc.id)
         attempt = Attempt(
             id=f"{evidence.folder.parent.name}/{number}",
-            test=test.id,
+            test=test,
             number=number,
             rig=rig,
             evidence=evidence,
@@ -99,13 +122,13 @@ class AttemptRecorder:
         self.journal.write(
             "attempt_started",
             attempt=attempt.id,
-            test=test.id,
+            test=test,
             number=number,
             rig=rig,
             worker=self._worker,
         )
         self.current = attempt
-        self._keeper.trace.current = attempt.evidence
+        self._keeper.trace.current = evidence
         self._keeper.follow_clock()
         attempt.lab_started = self._keeper.lab_time()
         return attempt
@@ -130,7 +153,7 @@ class AttemptRecorder:
             message=verdict.message,
             trace="\n".join(attempt.trace),
             seconds=round(time.monotonic() - attempt.began, 4),
-            lab_started=attempt.lab_started,
+            lab_started=attempt.lab_started or self._keeper.opened,
             lab_ended=self._keeper.lab_time(),
             devices=self._keeper.devices(),
             evidence=attempt.evidence.files(),
@@ -153,6 +176,8 @@ class AttemptRecorder:
             attempt.verdict = worse(attempt.verdict, verdict)
             attempt.lab_fault |= verdict.cause is Cause.LAB
             attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
+            if verdict.result is AttemptResult.BLOCKED:
+                report.user_properties.append((_BLOCKED, verdict.message))
         self.journal.write(
             "attempt_phase",
             attempt=attempt.id,
@@ -161,21 +186,12 @@ class AttemptRecorder:
             seconds=round(report.duration, 4),
         )
         if report.when == "teardown":
-            report.user_properties.append((REPORT_KEY, self._verdict_json(attempt)))
+            self._ended(attempt).tell(report)
         return report
 
-    def _verdict_json(self, attempt: Attempt) -> str:
-        return json.dumps(
-            {
-                "test": attempt.test,
-                "attempt": attempt.number,
-                "rig": attempt.rig,
-                "rig_lost": self._keeper.lost,
-                "result": attempt.verdict.result,
-                "cause": attempt.verdict.cause or "",
-                "message": attempt.verdict.message,
-            }
-        )
+    def _ended(self, attempt: Attempt) -> Ended:
+        verdict = attempt.verdict
+        return Ended(attempt.test, attempt.rig, verdict.result, verdict.message, self._keeper.lost)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -183,12 +199,3 @@ class AttemptRecorder:
         self._keeper.close()
         if self._journal is not None:
             self._journal.close()
-
-
-def verdict_of(report: pytest.TestReport) -> dict[str, str] | None:
-    """What a worker said of an attempt; ``None`` on the reports of earlier phases."""
-    for key, value in report.user_properties:
-        if key == REPORT_KEY:
-            found: dict[str, str] = json.loads(str(value))
-            return found
-    return None

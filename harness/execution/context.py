@@ -1,4 +1,7 @@
-"""What a run is, as its options and files describe it: the same for the controller and every worker."""
+"""What a run is, as its options and files describe it: the same for the controller and every worker.
+
+Workers unpickle it, so nothing heavy is imported here: a worker is ready when its rig is.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.config.packs import Pack
-from harness.config.ttm import Requirement
 from harness.domain.lab import Lab
+from harness.domain.packs import Pack
 from harness.hooks import RunContext
 
 WORKER_INPUT = "smets1_harness"
@@ -21,11 +23,10 @@ WORKER_INPUT = "smets1_harness"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A run: its lab, packs and TTM, and where it is recorded."""
+    """A run: its lab and packs, and where it is recorded."""
 
     lab: Lab
     packs: tuple[Pack, ...]
-    ttm: Mapping[str, Requirement]
     run: RunContext
     started: datetime  # aware UTC
     cycle: str = ""

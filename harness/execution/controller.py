@@ -3,49 +3,64 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Generator, Mapping
 from typing import Any
 
 import pluggy
 import pytest
 
+from harness.config.ttm import Requirement
 from harness.domain.errors import HarnessError
-from harness.domain.words import Outcome
-from harness.execution.attempts import verdict_of
+from harness.domain.lab import Rig
+from harness.domain.packs import Pack
+from harness.domain.words import AttemptResult, Outcome
+from harness.execution.attempts import Ended, lab_fault_of
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
 from harness.execution.planning import planned_test
 from harness.execution.scheduler import RigScheduler
 from harness.hooks import LabServices
+from harness.records.exports import make_exports
 from harness.records.journal import Journal
 from harness.records.plan import Plan, PlannedPack, PlannedTest
 from harness.records.run import read_run
 
 _GOOD = {Outcome.PASSED, Outcome.DESCOPED}
+BY_OUTCOMES = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""Exit statuses of pytest that tell of tests, where we tell of outcomes."""
+_INTERRUPTED = "interrupted"
+"""Outcome of the report that stands for an attempt whose worker died; pytest and xdist have no such word."""
 
 
 class Controller:
-    """Plans a run, writes the plan down before the first test, and keeps the controller's journal."""
+    """Plans a run, writes the plan down before the first test, and keeps the controller's journal.
 
-    def __init__(self, settings: Settings, hooks: pluggy.PluginManager) -> None:
+    Life cycle: :meth:`services`, :meth:`freeze`, the run, :meth:`end`; the end may come at any time.
+    """
+
+    def __init__(
+        self, settings: Settings, ttm: Mapping[str, Requirement], hooks: pluggy.PluginManager
+    ) -> None:
         self.settings = settings
-        self.hooks = hooks
         self.plan: Plan | None = None
+        self.problems: tuple[str, ...] = ()  # exports that could not be made
+        self._ttm = ttm
+        self._hooks = hooks
         self._journal: Journal | None = None
         self._services: LabServices | None = None
 
-    @property
-    def addresses(self) -> Mapping[str, Any]:
+    def services(self) -> Mapping[str, Any]:
         """Where the run's shared services are; they start when they are first asked for."""
         if self._services is None:
             settings = self.settings
             settings.folder.mkdir(parents=True, exist_ok=True)
-            self._services = self.hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
+            self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
         return self._services.addresses if self._services else {}
 
     def freeze(self, items: list[pytest.Item]) -> Plan:
         """Write the plan of the collected items, and at once what cannot run at all."""
         settings = self.settings
-        tests = _planned_tests(items, settings)
+        tests = _planned_tests(items, settings, self._ttm)
         self.plan = Plan.of_lab(
             settings.lab,
             run_id=settings.run.run_id,
@@ -72,27 +87,32 @@ class Controller:
         self._journal.write("not_run", test=test.id, reason=reason)
 
     def end(self, reason: str) -> None:
-        """Stop the services, close the journal and make every export."""
+        """Stop the services, close the journal and make every export; a second call does nothing."""
         services, self._services = self._services, None
-        if services is not None:
-            services.close()
-        if self._journal is None:
-            return
-        self._journal.write("run_ended", reason=reason)
-        self._journal.close()
+        try:
+            if services is not None:
+                services.close()
+        finally:
+            if self._journal is not None:
+                self._close(self._journal, reason)
+
+    def _close(self, journal: Journal, reason: str) -> None:
         self._journal = None
-        for renderers in self.hooks.hook.harness_renderers():
-            for renderer in renderers:
-                list(renderer.render(self.settings.folder, self.settings.lab))
+        journal.write("run_ended", reason=reason)
+        journal.close()
+        renderers = self._hooks.hook.harness_renderers()
+        self.problems = make_exports(renderers, self.settings.folder, self.settings.lab)
         _point_at(self.settings)
 
 
-def _planned_tests(items: list[pytest.Item], settings: Settings) -> list[PlannedTest]:
+def _planned_tests(
+    items: list[pytest.Item], settings: Settings, ttm: Mapping[str, Requirement]
+) -> list[PlannedTest]:
     """All of them, or all that is wrong with them at once."""
     tests, wrong = [], []
     for item in items:
         try:
-            tests.append(planned_test(item, settings.ttm, settings.lab))
+            tests.append(planned_test(item, ttm, settings.lab))
         except pytest.UsageError as error:
             wrong.append(str(error))
     if wrong:
@@ -100,7 +120,7 @@ def _planned_tests(items: list[pytest.Item], settings: Settings) -> list[Planned
     return tests
 
 
-def _planned(pack: Any) -> PlannedPack:
+def _planned(pack: Pack) -> PlannedPack:
     return PlannedPack(
         name=pack.name,
         version=pack.version,
@@ -127,16 +147,17 @@ class ControllerPlugin:
         self._arguments = arguments
         self._distributed = distributed
         self._scheduler: RigScheduler | None = None
-        self._rig_of_node: dict[str, str] = {}
         self._rigs = {rig.id: rig.dmc.id for rig in rigs_in_use(controller.settings)}
+        self._free = deque(self._rigs)
+        self._rig_of_worker: dict[str, str] = {}
+        self._blocked: list[str] = []
         self._ended = "completed"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, None, None]:
+    def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Services first, for the workers are told where they are."""
-        del session
         with as_usage_error():
-            _ = self.controller.addresses
+            self.controller.services()
         yield
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -145,69 +166,93 @@ class ControllerPlugin:
         result = yield
         if self._distributed:
             session.perform_collect()
-            if session.testsfailed:
-                raise session.Interrupted(f"{session.testsfailed} errors while planning")
-            self._freeze(session.items)
+        if session.testsfailed:
+            raise pytest.UsageError(
+                f"nothing is run: {session.testsfailed} of the packs' modules cannot be collected"
+            )
+        self._freeze(session.items)
         return result
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Without xdist the collection is pytest's own."""
-        if not self._distributed and not session.testsfailed:
-            self._freeze(session.items)
 
     def _freeze(self, items: list[pytest.Item]) -> None:
         if not items:
             raise pytest.UsageError("the packs plan no test on any EPCL entry of this lab")
         with as_usage_error():
-            self.controller.freeze(items)
+            plan = self.controller.freeze(items)
+        will_run = {test.node_id for test in plan.tests if not test.not_run}
+        items[:] = [item for item in items if item.nodeid in will_run]
 
     # -- xdist -------------------------------------------------------------------------------------
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Bind a new worker to a rig that has none; a replacement gets its predecessor's."""
-        free = [rig for rig in self._rigs if rig not in self._rig_of_node.values()]
-        rig = free[0]
-        self._rig_of_node[node.gateway.id] = rig
+        rig = self._free.popleft()
+        self._rig_of_worker[node.gateway.id] = rig
         context = WorkerContext(
             settings=self.controller.settings,
             rig=rig,
             arguments=self._arguments,
-            services=self.controller.addresses,
+            services=self.controller.services(),
         )
         node.workerinput[WORKER_INPUT] = context.pack()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """The rig of a worker that has gone is free for its replacement."""
-        self._rig_of_node.pop(node.gateway.id, None)
+        rig = self._rig_of(node)
+        if rig not in self._free:  # xdist says it twice of a worker that was interrupted
+            self._free.append(rig)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
         """Our own: a test goes to a free rig of its DMC, one at a time."""
         plan = self.controller.plan
         assert plan is not None
-        self._scheduler = RigScheduler(plan.tests, self._rig_of, self.controller.set_aside)
-        self._scheduler.expected_rigs = dict(self._rigs)
+        self._scheduler = RigScheduler(plan.tests, self._rigs, self._rig_of, self.controller.set_aside)
         return self._scheduler
 
-    def _rig_of(self, node: Any) -> tuple[str, str]:
-        rig = self._rig_of_node[node.gateway.id]
-        return rig, self._rigs[rig]
+    def _rig_of(self, node: Any) -> str:
+        return self._rig_of_worker[node.gateway.id]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """A worker died in a test: its attempt shows as interrupted, and the next one follows."""
         assert self._scheduler is not None
-        report.outcome = "rerun"  # type: ignore[assignment]  # as xdist's own documentation has it
-        self._scheduler.interrupted(crashitem)
+        report.outcome = _INTERRUPTED  # type: ignore[assignment]  # so it counts as no failure
+        test = self._scheduler.interrupted(crashitem)
+        rig = self._rig_of(report.node)
+        Ended(test.id, rig, AttemptResult.INTERRUPTED, "its worker died").tell(report)
+
+    # -- reports -----------------------------------------------------------------------------------
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A blocked attempt goes back to the scheduler."""
-        verdict = verdict_of(report)
-        if verdict and verdict["result"] == "blocked" and self._scheduler is not None:
-            self._scheduler.blocked(report.nodeid, verdict["rig"], rig_lost=verdict["rig_lost"])
+        ended = Ended.of(report)
+        if ended is None or ended.result is not AttemptResult.BLOCKED:
+            return
+        self._blocked.append(f"{ended.test} on {ended.rig}: {ended.message}")
+        if self._scheduler is not None:
+            self._scheduler.blocked(report.nodeid, ended.rig, rig_lost=ended.rig_lost)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """In pytest's own output, a blocked attempt is a yellow ``B``, an interrupted one a purple ``I``."""
+        if report.outcome == _INTERRUPTED:
+            return "interrupted", "I", ("INTERRUPTED", {"purple": True})
+        if lab_fault_of(report) is not None:
+            return "blocked", "B", ("BLOCKED", {"yellow": True})
+        return None
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """What pytest's own summary knows nothing of: why attempts were blocked, and where the record is."""
+        if self._blocked:
+            terminalreporter.section("blocked by the lab", yellow=True)
+        for line in (*self._blocked, *self.controller.problems):
+            terminalreporter.write_line(line)
+        if self.controller.plan is not None:
+            terminalreporter.write_line(f"record: {self.controller.settings.folder}")
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -227,23 +272,15 @@ class ControllerPlugin:
         and that passed on another has passed, and one that never ran has not.
         """
         self.controller.end(self._ended)
-        if self.controller.plan is not None and session.exitstatus in (
-            pytest.ExitCode.OK,
-            pytest.ExitCode.TESTS_FAILED,
-        ):
+        if self.controller.plan is not None and session.exitstatus in BY_OUTCOMES:
             record = read_run(self.controller.settings.folder)
             good = all(record.outcome(test.id) in _GOOD for test in record.plan.tests)
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
 
 
-def rigs_in_use(settings: Settings) -> list[Any]:
+def rigs_in_use(settings: Settings) -> list[Rig]:
     """The lab's rigs whose DMC has an EPCL entry that one of the packs is for."""
-    dmcs = {
-        entry.dmc.id
-        for pack in settings.packs
-        for entry in settings.lab.epcl
-        if entry.dmc.release is pack.release and entry.installation_type in pack.installation_types
-    }
+    dmcs = {entry.dmc.id for pack in settings.packs for entry in settings.lab.epcl if pack.is_for(entry)}
     return [rig for rig in settings.lab.rigs if rig.dmc.id in dmcs]
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.config.packs import Pack
-from harness.config.ttm import Requirement
 from harness.domain.lab import EpclEntry, Lab
+from harness.domain.packs import Pack
 from harness.domain.words import DeviceType
 from harness.records.plan import PlannedTest
+
+if TYPE_CHECKING:  # workers import this module, and need no reader of matrices
+    from harness.config.ttm import Requirement
 
 CASE = "planned_case"
 """Name of the fixture that every planned test is parametrised by."""
@@ -47,30 +49,38 @@ def cases(
     module: Path, function: str, node: Any, fixtures: Iterable[str], packs: Iterable[Pack], lab: Lab
 ) -> Iterator[Case]:
     """Every planning of a test function; none where no pack selects it or no DMC has what it needs."""
-    types = tuple(DeviceType(name) for name in marked(node, "devices")) or tuple(DeviceType)[:1]
+    types = _device_types(node)
     each = "meter" in fixtures
     srvs = marked(node, "srv")
-    for pack in packs:
-        if not pack.selects(module, function):
-            continue
-        for entry in lab.epcl:
-            if (
-                entry.dmc.release is not pack.release
-                or entry.installation_type not in pack.installation_types
-            ):
-                continue
+    for pack in (pack for pack in packs if pack.selects(module, function)):
+        for entry in filter(pack.is_for, lab.epcl):
             for device in types if each else types[:1]:
                 needed = (device,) if each else types
-                if all(entry.dmc.has(type_) for type_ in needed) and _served(srvs, device, lab):
+                if all(entry.dmc.has(type_) for type_ in needed) and _served(node, srvs, device, lab):
                     yield Case(pack, entry, device)
 
 
-def _served(srvs: Iterable[str], device: DeviceType, lab: Lab) -> bool:
+def _device_types(node: Any) -> tuple[DeviceType, ...]:
+    """What a test is marked for; a test that is not marked is about the electricity meter."""
+    try:
+        return tuple(map(DeviceType, marked(node, "devices"))) or (DeviceType.ESME,)
+    except ValueError as error:
+        raise pytest.UsageError(
+            f"{node.nodeid}: {error} of @pytest.mark.devices; say {', '.join(DeviceType)}"
+        ) from None
+
+
+def _served(node: Any, srvs: Iterable[str], device: DeviceType, lab: Lab) -> bool:
     """Whether the catalogue marks the SRVs for the device; what it does not know of is not planned."""
     if missing := [srv for srv in srvs if srv not in lab.catalogue]:
-        raise pytest.UsageError(f"the SRV catalogue has no {', '.join(missing)}")
+        raise pytest.UsageError(f"{node.nodeid}: the SRV catalogue has no {', '.join(missing)}")
     rows = [lab.catalogue[srv] for srv in srvs]
     return all(row.non_device or device in row.device_types for row in rows)
+
+
+def planned_id(item: pytest.Item) -> str:
+    """The id of a planned test, for a collected item: the same in every process."""
+    return f"{item.path.stem}::{item.name}"
 
 
 def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) -> PlannedTest:
@@ -92,7 +102,7 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
     groups = marked(item, "functional_group")
     rigs = lab.rigs_of(case.entry.dmc.id)
     return PlannedTest(
-        id=f"{item.path.stem}::{item.name}",
+        id=planned_id(item),
         node_id=item.nodeid,
         pack=case.pack.name,
         title=_title(function),

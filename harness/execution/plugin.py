@@ -65,6 +65,15 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
     if config.getoption("pack"):
-        from harness.execution.session import set_up
+        _set_up(config)
 
-        set_up(config)
+
+def _set_up(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        from harness.execution.worker import set_up_worker
+
+        set_up_worker(config)
+    else:
+        from harness.execution.session import set_up_controller
+
+        set_up_controller(config)

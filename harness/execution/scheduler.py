@@ -6,7 +6,7 @@ the (identical) collections are what xdist sends to workers; the planned tests' 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,17 +19,20 @@ MAX_INTERRUPTIONS = 2
 class RigScheduler:
     """Implements xdist's ``Scheduling``.
 
-    ``rig_of`` tells the rig (id, DMC) that a worker is bound to. ``set_aside`` is called for each planned
-    test that can no longer run, with the reason, which then is its outcome ``not_run``.
+    ``rigs`` gives the DMC of every rig in use, whether its worker is ready or not; ``rig_of`` tells the rig
+    that a worker is bound to. ``set_aside`` is called for each planned test that can no longer run, with the
+    reason, which then is its outcome ``not_run``. A test whose DMC has no rig is planned as ``not_run``.
     """
 
     def __init__(
         self,
         tests: Sequence[PlannedTest],
-        rig_of: Callable[[Any], tuple[str, str]],
+        rigs: Mapping[str, str],
+        rig_of: Callable[[Any], str],
         set_aside: Callable[[PlannedTest, str], None],
     ) -> None:
         self._tests = {test.node_id: test for test in tests}
+        self._rigs = rigs
         self._rig_of = rig_of
         self._set_aside = set_aside
         self._waiting: deque[PlannedTest] = deque(test for test in tests if not test.not_run)
@@ -38,8 +41,8 @@ class RigScheduler:
         self._nodes: list[Any] = []
         self._lost: dict[str, str] = {}  # rig id → why it takes no more tests
         self._tried: dict[str, set[str]] = {}  # test id → rigs that a lab fault kept it from
-        self._interruptions: dict[str, int] = {}
-        self.expected_rigs: dict[str, str] = {}  # rig id → DMC, of every rig in use, ready or not
+        self._blocked: set[str] = set()  # ids of tests in hand that a lab fault has just blocked
+        self._interruptions: Counter[str] = Counter()
 
     @property
     def nodes(self) -> list[Any]:
@@ -80,8 +83,13 @@ class RigScheduler:
 
     def mark_test_pending(self, item: str) -> None:
         """A test is to be taken again."""
-        self._waiting.appendleft(self._tests[item])
+        self._take_again(self._tests[item])
         self.schedule()
+
+    def _take_again(self, test: PlannedTest) -> None:
+        self._blocked.discard(test.id)
+        self._waiting.appendleft(test)
+        self._give_up_unservable()
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
         """Never called: tests are not queued at workers, so there is nothing to steal."""
@@ -90,61 +98,55 @@ class RigScheduler:
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
         """The test in hand has ended; the worker is free."""
         del item_index, duration
-        self._in_hand.pop(node)
+        test = self._in_hand.pop(node)
+        if test.id in self._blocked:
+            self._take_again(test)
         self.schedule()
 
-    def interrupted(self, node_id: str) -> None:
+    def interrupted(self, node_id: str) -> PlannedTest:
         """The worker died with this test in hand: another attempt, unless it has killed too many."""
         test = self._tests[node_id]
-        self._interruptions[test.id] = self._interruptions.get(test.id, 0) + 1
+        self._interruptions[test.id] += 1
         if self._interruptions[test.id] < MAX_INTERRUPTIONS:
             self.mark_test_pending(node_id)
         else:
             self._set_aside(test, f"set aside: its worker died {MAX_INTERRUPTIONS} times while running it")
-            self.schedule()
+        return test
 
     def blocked(self, node_id: str, rig: str, *, rig_lost: str = "") -> None:
-        """A lab fault stood in the way: the test goes to another rig of its DMC, where there is one.
+        """A lab fault stood in the way: once it has ended, the test goes to another rig of its DMC.
 
         ``rig_lost`` is the reason why the rig can serve nothing at all any more.
         """
         test = self._tests[node_id]
+        self._blocked.add(test.id)
         self._tried.setdefault(test.id, set()).add(rig)
         if rig_lost:
             self._lost[rig] = rig_lost
-        if self._may_serve(test):
-            self._waiting.appendleft(test)
-        self._give_up_unservable()
 
     def schedule(self) -> None:
         """Give every free worker the next test that its rig can serve."""
-        self._give_up_unservable()
         for node in self._nodes:
             if node in self._in_hand or node not in self._collections or node.shutting_down:
                 continue
-            if test := self._next_for(*self._rig_of(node)):
+            if test := self._next_for(self._rig_of(node)):
                 self._waiting.remove(test)
                 self._in_hand[node] = test
                 node.send_runtest_some([self._collections[node][test.node_id]])
 
-    def _next_for(self, rig: str, dmc: str) -> PlannedTest | None:
-        if rig in self._lost:
-            return None
-        fitting = (test for test in self._waiting if test.dmc == dmc)
-        return next((test for test in fitting if rig not in self._tried.get(test.id, ())), None)
+    def _next_for(self, rig: str) -> PlannedTest | None:
+        return next((test for test in self._waiting if self._serves(rig, test)), None)
 
-    def _may_serve(self, test: PlannedTest) -> bool:
-        tried = self._tried.get(test.id, set())
-        return any(
-            dmc == test.dmc and rig not in tried and rig not in self._lost
-            for rig, dmc in self.expected_rigs.items()
-        )
+    def _serves(self, rig: str, test: PlannedTest) -> bool:
+        tried = self._tried.get(test.id, ())
+        return self._rigs[rig] == test.dmc and rig not in tried and rig not in self._lost
 
     def _give_up_unservable(self) -> None:
         """Tests that no rig in use can take any more become ``not_run``: nobody waits for ever."""
-        for test in [test for test in self._waiting if not self._may_serve(test)]:
+        left = [test for test in self._waiting if not any(self._serves(rig, test) for rig in self._rigs)]
+        for test in left:
             self._waiting.remove(test)
-            reasons = [why for rig, why in self._lost.items() if self.expected_rigs.get(rig) == test.dmc]
-            detail = "; ".join(dict.fromkeys(reasons)) or "none is in use"
-            if test.id not in self._tried:
+            if test.id not in self._tried:  # else its last attempt is its outcome: blocked
+                reasons = (why for rig, why in self._lost.items() if self._rigs[rig] == test.dmc)
+                detail = "; ".join(dict.fromkeys(reasons))
                 self._set_aside(test, f"no rig of DMC {test.dmc} is left (Clause 20.19): {detail}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pytest
 
@@ -25,18 +26,20 @@ PASSED = Verdict(AttemptResult.PASSED)
 def judge(error: BaseException) -> Verdict:
     """The verdict on an attempt that ended with this exception.
 
-    A lab fault blocks. An assertion or a device fault fails. A skip blocks too: whoever planned the test
-    is owed the reason. Everything else is an error of the test script or of the harness, and fails as such.
+    A lab fault blocks, and so does what the lab file has wrong. An assertion or a device fault fails. A skip
+    blocks too: whoever planned the test is owed the reason. Everything else is an error of the test script or
+    of the harness, and fails as such. Of several exceptions (two fixtures that fail in their teardown) the
+    worst counts.
     """
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, LabFault):
+    if isinstance(error, BaseExceptionGroup):
+        return reduce(worse, map(judge, error.exceptions))
+    if isinstance(error, LabFault | ConfigurationError):
         return Verdict(AttemptResult.BLOCKED, Cause.LAB, message)
     if isinstance(error, AssertionError | DeviceFault | pytest.fail.Exception):
         return Verdict(AttemptResult.FAILED, Cause.DEVICE, str(error) or message)
     if isinstance(error, pytest.skip.Exception):
         return Verdict(AttemptResult.BLOCKED, Cause.HARNESS, f"skipped by the test itself: {error}")
-    if isinstance(error, ConfigurationError):
-        return Verdict(AttemptResult.BLOCKED, Cause.LAB, message)
     return Verdict(AttemptResult.FAILED, Cause.HARNESS, message)
 
 

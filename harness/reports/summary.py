@@ -12,6 +12,7 @@ from harness.domain.lab import Lab
 from harness.domain.words import AttemptResult
 from harness.records.canonical import moment, plain
 from harness.records.run import RunRecord, read_run
+from harness.records.strays import counted, read_strays
 from harness.reports.coverage import coverage_of
 
 
@@ -48,6 +49,7 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
         "attempts": {result.value: results[result] for result in AttemptResult},
         "rigs": [plain(rig) | {"attempts": served[rig.id]} for rig in plan.rigs],
         "ttm": coverage_of(record, lab).total,
+        "strays": counted(read_strays(record.folder)),
         "problems": [str(problem) for problem in record.problems],
         "tests": [
             {

@@ -6,6 +6,7 @@ needs no clean-up; the file beside it says who holds the rig.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -46,13 +47,11 @@ def take(state: Path, rig: str, purpose: str) -> Lease:
     path = _path(state, rig)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _lock(file):
         file.close()
         by = holder(state, rig) or {}
         who = ", ".join(f"{key} {value}" for key, value in by.items()) or "somebody"
-        raise RigInUse(f"rig {rig} is in use: {who}", remedy="wait for it to end, or stop it") from None
+        raise RigInUse(f"rig {rig} is in use: {who}", remedy="wait for it to end, or stop it")
     file.seek(0)
     file.truncate()
     json.dump(
@@ -66,6 +65,18 @@ def take(state: Path, rig: str, purpose: str) -> Lease:
     )
     file.flush()
     return Lease(rig, file)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether the lock is ours now. Who only looks at the lease shares the lock for an instant: no holder."""
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
 
 
 def holder(state: Path, rig: str) -> Mapping[str, Any] | None:

@@ -241,8 +241,8 @@ def test_billing_data_is_captured_when_the_calendar_says(
 ) -> None:
     """SRV 6.8: billing data is captured at the time sent, each day and at no other, as it then stands."""
     crediting(meter)
-    put(meter, {"billing_calendar": held_calendar("Daily", {"hour": 3, "minute": 0})})
     hour = until_next(clock, timedelta(hours=1)).hour
+    put(meter, {"billing_calendar": held_calendar("Daily", {"hour": (hour + 12) % 24, "minute": 0})})
     calendar = held_calendar("Daily", {"hour": (hour + 2) % 24, "minute": 20})
     served("6.8", meter, _calendar(meter, calendar, _first_start(calendar, clock.now())))
     start = clock.now()
@@ -264,6 +264,7 @@ def test_billing_data_is_captured_when_the_calendar_says(
 
 @pytest.mark.srv("6.20.1")
 @pytest.mark.ttm("TTM-6.20.1-E-01", "TTM-6.20.1-E-02", "TTM-6.20.1-G-01", "TTM-6.20.1-G-02")
+@pytest.mark.ttm("TTM-AK-5.4a-01")
 @pytest.mark.devices("ESME", "GSME")
 def test_the_import_supply_number_is_held(
     served: Served,

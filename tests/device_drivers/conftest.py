@@ -60,6 +60,9 @@ class ToldS1sp:
     def distribute_firmware(self, device_id: str, version: str, image: bytes) -> None:
         self.images.append((device_id, version, image))
 
+    def firmware_version(self, device_id: str) -> str:
+        return self.images[-1][1]
+
 
 @dataclass
 class StandingTime:

@@ -99,6 +99,15 @@ def start(folder: Path, *arguments: str, lab: Path = LAB) -> subprocess.Popen[st
     )  # fmt: skip
 
 
+def ended(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and complaint of one that ends by itself."""
+    process = start(folder, f"--base-port={free_base_port()}", *arguments)
+    try:
+        return process.wait(60), process.communicate()[1]
+    finally:
+        process.kill()
+
+
 @contextmanager
 def stood_up(folder: Path, lab: Path = LAB) -> Iterator[Standing]:
     base = free_base_port()
@@ -215,9 +224,9 @@ def test_the_rig_is_held_while_it_stands(standing: Standing) -> None:
 
 def test_a_rig_in_use_is_not_stood_up(tmp_path: Path) -> None:
     lease = take(tmp_path / "state" / "simulated", "ioc-1", "a colleague's bench work")
-    _, told = (process := start(tmp_path)).communicate(timeout=30)
+    code, told = ended(tmp_path)
     lease.release()
-    assert process.returncode == 3
+    assert code == 3
     assert "a colleague's bench work" in told
 
 
@@ -225,17 +234,28 @@ def test_a_rig_in_use_is_not_stood_up(tmp_path: Path) -> None:
 def test_a_port_in_use_is_named(tmp_path: Path, offset: int) -> None:
     base = free_base_port()
     with socket.create_server(("127.0.0.1", base + offset)):
-        _, told = (process := start(tmp_path, f"--base-port={base}")).communicate(timeout=30)
-    assert process.returncode == 2
+        code, told = ended(tmp_path, f"--base-port={base}")
+    assert code == 2
     assert str(base + offset) in told
     assert "Traceback" not in told
     assert holder(tmp_path / "state" / "simulated", "ioc-1") is None
 
 
-def test_a_physical_or_unknown_rig_is_refused(tmp_path: Path) -> None:
-    _, told = (process := start(tmp_path, "--rig=ioc-9")).communicate(timeout=30)
-    assert process.returncode == 2
-    assert "no simulated rig ioc-9" in told
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--rig=ioc-9"], "no simulated rig ioc-9 (it has ioc-1, "),
+        ([f"--lab={REPO / 'lab_config' / 'physical-example.yaml'}"], "no simulated rig ioc-1 (it has none)"),
+        (["--base-port=65500"], "name a base port from 1 to 65464"),
+        (["--fault=alert-lots"], "did you mean 'alert-lost'?"),
+    ],
+    ids=["unknown rig", "physical lab", "ports beyond the last", "unknown fault"],
+)
+def test_what_cannot_be_stood_up_is_refused(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    code, told = ended(tmp_path, *arguments)
+    assert code == 2
+    assert complaint in told
+    assert "Traceback" not in told
 
 
 def test_asked_to_stop_it_ends_well_and_leaves_nothing(tmp_path: Path) -> None:

@@ -74,8 +74,11 @@ def refusal(request: CountersignedRequest, roles: frozenset[UserRole], record: D
     held = record.certificates.get((role, "DigitalSigning"))
     if held is None or request.srv == AT_CHANGE_OF_SUPPLIER:
         return ""
-    named = find(
-        parse(request.xml), "Signature", "KeyInfo", "X509Data", "X509IssuerSerial", "X509SerialNumber"
+    signature = find(parse(request.xml), "Request", "Signature")
+    named = (
+        None
+        if signature is None
+        else find(signature, "KeyInfo", "X509Data", "X509IssuerSerial", "X509SerialNumber")
     )
     if named is not None and (named.text or "").strip() == str(held.serial):
         return ""

@@ -28,6 +28,7 @@ def synchronise_clock(job: Job) -> Body:
             f"CurrentDateTime {given:%F %T} is {abs(now - given)} from the time {now:%F %T} UTC; "
             f"the tolerance is {tolerance}",
         )
+    job.device.clock()  # wakes hub and meter first, so that the time is not old when it arrives
     job.device.write("clock", job.now())
     if job.gas:
         status = {"GasClockTimeStatus": {"@ResponseCode": 0, "ASN1Status": "success"}}

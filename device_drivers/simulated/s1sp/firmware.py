@@ -28,9 +28,14 @@ def distribute(device: Device, record: DeviceRecord, version: str, image: bytes)
     record.images[hashlib.sha256(image).hexdigest()] = version
 
 
+def running(device: Device) -> str:
+    """The version that a device runs, as far as the schema has room for it."""
+    return str(device.read("firmware_version"))[:_VERSION_LIMIT]
+
+
 def read_version(job: Job) -> Body:
     """SRV 11.2: the version that runs."""
-    return {"FirmwareVersion": job.device.read("firmware_version")}
+    return {"FirmwareVersion": running(job.device)}
 
 
 def activate(job: Job) -> Body:
@@ -45,7 +50,7 @@ def activate(job: Job) -> Body:
     job.device.perform("image_activate")
     return {
         "ActivateImageResponseCode": {"@ResponseCode": 0, "ASN1Status": "success"},
-        "FirmwareVersion": job.device.read("firmware_version")[:_VERSION_LIMIT],
+        "FirmwareVersion": running(job.device),
     }
 
 

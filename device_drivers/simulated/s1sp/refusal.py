@@ -16,6 +16,7 @@ OUT_OF_RANGE: Final = 4
 DEVICE_REFUSED: Final = 5
 PROTOCOL_BROKEN: Final = 6  # bytes from the device, or elements of the request, that cannot be
 NOT_SERVED: Final = 7
+NOT_COUNTERSIGNED: Final = 8  # by the DCC, or not for what is asked
 
 
 class Refused(HarnessError):

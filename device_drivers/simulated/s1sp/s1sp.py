@@ -1,7 +1,8 @@
 """The S1SP: takes countersigned requests, performs their equivalent steps on meters, answers.
 
-Faults at :attr:`Place.S1SP` sit at REQUEST (the :class:`CountersignedRequest`; DROP: no answer ever comes),
-CHECK ("device", "authorisation", "certificate" and "counter"; the refusal or ""), RESPONSE (the
+Faults at :attr:`Place.S1SP` sit at CHECK ("countersignature", before all else, then "device",
+"authorisation", "certificate" and "counter"; the refusal or ""), REQUEST (the :class:`CountersignedRequest`
+once its countersignature has been verified; DROP: no answer ever comes), RESPONSE (the
 :class:`Smets1Answer`; DROP: it is lost) and ALERT (the :class:`HubAlert`; DROP: it goes no further).
 """
 
@@ -13,11 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from device_drivers.dcc.duis import response_element
+from device_drivers.dcc.duis import RequestId, RequestMessage, response_element
+from device_drivers.dcc.identities import simulated_pki
+from device_drivers.dcc.signature import Ring
 from device_drivers.dlms.counters import CounterStore
 from device_drivers.named import NamedDevice
+from device_drivers.simulated.countersignature import countersigned
 from device_drivers.simulated.keys import key_ring
 from device_drivers.simulated.s1sp import (
     configuration,
@@ -38,6 +42,7 @@ from device_drivers.simulated.s1sp.record import DeviceRecord
 from device_drivers.simulated.s1sp.refusal import (
     DEVICE_REFUSED,
     NOT_AUTHORISED,
+    NOT_COUNTERSIGNED,
     NOT_FOR_THIS_DEVICE,
     NOT_SERVED,
     OUT_OF_RANGE,
@@ -96,6 +101,7 @@ class S1sp:
         self._lab = lab
         self._head = head
         self._interceptions = interceptions
+        self._dcc = Ring({"dcc": simulated_pki(lab).dcc(lab.dcc.dcc_eui).certificate})
         self._sessions = Sessions(head, key_ring(lab), counters)
         self._stations = _stations(lab)
         head.on_alert = self._alert
@@ -111,10 +117,8 @@ class S1sp:
             raise UsageError(f"no simulated rig of this lab has the device {request.target}")
         with station.order:
             about = {"device_id": station.device.device_id, "now": self._head.now(station.ch_id)}
-            passed = self._interceptions.passing(Point.REQUEST, request.srv, request, **about)
-            answer = DROP if passed is DROP else self._answer(passed, station)
-            if answer is not DROP:
-                answer = self._interceptions.passing(Point.RESPONSE, request.srv, answer, **about)
+            answer: Any = self._answer(request, station)
+            answer = self._interceptions.passing(Point.RESPONSE, request.srv, answer, **about)
         if answer is DROP:
             raise DeviceSilent(f"the S1SP has no answer to {request.request_id}")
         assert isinstance(answer, Smets1Answer)  # what a fault returns is its author's affair
@@ -125,6 +129,12 @@ class S1sp:
         station = self._stations[device_id.upper()]
         with station.order, self._association(station) as device:
             firmware.distribute(device, station.record, version, image)
+
+    def firmware_version(self, device_id: str) -> str:
+        """The version that a device runs, as it says itself, cut to what the schema has room for."""
+        station = self._stations[device_id.upper()]
+        with station.order, self._association(station) as device:
+            return firmware.running(device)
 
     def hello(self, ch_id: str, devices: tuple[str, ...]) -> None:
         """A hub has (re)connected: its devices know nothing of earlier associations."""
@@ -161,7 +171,15 @@ class S1sp:
         )
 
     def _serve(self, request: CountersignedRequest, station: _Station, now: Callable[[], datetime]) -> Body:
-        self._check(request, station, now())
+        about = {"device_id": station.device.device_id, "now": now()}
+        self._refuse_if("countersignature", NOT_COUNTERSIGNED, self._not_countersigned(request), **about)
+        passed: Any = self._interceptions.passing(Point.REQUEST, request.srv, request, **about)
+        if passed is DROP:
+            raise DeviceSilent(f"the S1SP has lost {request.request_id}")
+        self._check(passed, station, **about)
+        return self._perform(passed, station, now)
+
+    def _perform(self, request: CountersignedRequest, station: _Station, now: Callable[[], datetime]) -> Body:
         step = STEPS.get(request.srv)
         if step is None:
             raise Refused(NOT_SERVED, f"this S1SP does not serve SRV {request.srv}")
@@ -190,7 +208,7 @@ class S1sp:
             self._sessions.forget((device_id,))
             raise
 
-    def _check(self, request: CountersignedRequest, station: _Station, now: datetime) -> None:
+    def _check(self, request: CountersignedRequest, station: _Station, **about: Any) -> None:
         """The S1SP's own checks, after the gateway's; an accepted counter counts as used."""
         used = station.record.counters.get(request.originator, -1)
         for item, code, refusal in (
@@ -199,12 +217,23 @@ class S1sp:
             ("certificate", NOT_AUTHORISED, self._not_notified(request, station.record)),
             ("counter", REPLAYED, _replayed(request, used)),
         ):
-            found = self._interceptions.passing(
-                Point.CHECK, item, refusal, device_id=station.device.device_id, now=now
-            )
-            if found:
-                raise Refused(code, found)
+            self._refuse_if(item, code, refusal, **about)
         station.record.counters[request.originator] = max(used, request.counter)
+
+    def _refuse_if(self, item: str, code: int, refusal: str, **about: Any) -> None:
+        if found := self._interceptions.passing(Point.CHECK, item, refusal, **about):
+            raise Refused(code, found)
+
+    def _not_countersigned(self, request: CountersignedRequest) -> str:
+        """Why the request is not what the DCC has countersigned, or nothing."""
+        try:
+            message = RequestMessage.read(countersigned(request.xml, self._dcc))
+        except ProtocolViolation as problem:
+            return f"countersignature: {problem.message}"
+        signed = (message.request_id, message.srv, message.body_element, message.body)
+        request_id = RequestId(request.originator.upper(), request.target.upper(), request.counter)
+        asked = (request_id, request.srv, request.body_element, request.body)
+        return "" if signed == asked else "countersignature: another request was countersigned"
 
     def _unfit(self, srv: str, device_type: DeviceType) -> str:
         known = self._lab.catalogue.get(srv)

@@ -15,6 +15,7 @@ from typing import Any
 from harness.domain.lab import Lab
 from harness.domain.words import Outcome
 from harness.records.run import RunRecord, read_run
+from harness.records.strays import MESSAGES, read_strays
 from harness.reports.coverage import coverage_of
 from harness.reports.heatmap.details import EvidencePack, tests_of
 from harness.reports.heatmap.grid import make_grid
@@ -67,6 +68,8 @@ def _page(record: RunRecord, lab: Lab) -> str:
         evidence=EvidencePack(record).packed(),
         places={test.id: place for place, test in enumerate(record.plan.tests)},
         served=Counter(attempt.rig for tries in record.attempts.values() for attempt in tries),
+        strays=read_strays(record.folder),
+        messages_file=MESSAGES,
         status_words=STATUS_WORDS,
         symbols=SYMBOLS,
         words=WORDS,

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from device_drivers.dcc.book import MessageBook
 from device_drivers.dcc.duis import RequestId, ResponseMessage
 from device_drivers.dcc.http import BODY_LIMIT
 from device_drivers.dcc.identities import named_identities, simulated_identities, simulated_pki
@@ -138,7 +139,7 @@ def test_a_response_that_unpacks_without_end_is_refused(dcc: Any, outside: httpx
     [
         (b" " * (BODY_LIMIT + 1), XML, 413),
         (b"not packed", XML | {"Content-Encoding": "gzip"}, 400),
-        (gzip.compress(b"<a/>")[:-4], XML | {"Content-Encoding": "gzip"}, 400),
+        (gzip.compress(b"<a/>", mtime=0)[:-4], XML | {"Content-Encoding": "gzip"}, 400),
         (b"<a/>", XML | {"Content-Encoding": "br"}, 415),
         (b"<a/>", {"Content-Type": "text/html"}, 415),
         (b"<a/>", XML, 400),
@@ -189,6 +190,27 @@ def test_every_message_of_a_run_is_in_its_book_and_valid(dcc: Any, outside: http
     for entry in book:
         if entry["kind"] != "request":
             assert inspector.inspect(entry["xml"].encode()).problems == ()
+
+
+def test_a_stray_is_written_down_with_the_line_of_its_message(dcc: Any, outside: httpx.Client) -> None:
+    response = delivered_response(dcc)
+    outside.post(dcc.link.receive_url, content=response, headers=XML)
+    outside.post(dcc.link.receive_url, content=b"<nothing/>", headers=XML)
+    again, unread = [json.loads(line) for line in (dcc.folder / "strays.jsonl").read_text().splitlines()]
+    assert (again["why"], again["devices"]) == ("answers a request that has been answered", [dcc.esme])
+    assert (unread["why"], unread["devices"]) == ("cannot be read, or answers nothing", [])
+    assert unread["problems"]
+    book = (dcc.folder / "messages.jsonl").read_text().splitlines()
+    assert json.loads(book[again["line"] - 1])["xml"].encode() == response
+    assert json.loads(book[unread["line"] - 1])["xml"] == "<nothing/>"
+
+
+def test_a_book_that_is_opened_again_counts_its_lines_on(tmp_path: Path) -> None:
+    for line in (1, 2):
+        book = MessageBook(tmp_path)
+        assert book.write("request", b"<a/>") == line
+        book.close()
+    assert not (tmp_path / "strays.jsonl").exists()
 
 
 def test_a_lab_outside_takes_its_keys_from_references(dcc_lab: Lab, tmp_path: Path) -> None:

@@ -215,6 +215,14 @@ def test_a_second_delivery_is_kept(open_user: Callable[..., UserBench]) -> None:
     assert "answers a request that has been answered" in stray
 
 
+def test_a_test_can_ask_for_strays_since_its_own_start(open_user: Callable[..., UserBench]) -> None:
+    bench = open_user(gateway_fault(Point.DELIVERY, lambda seen: seen.value * 2))
+    bench.user.request("4.1.1", bench.esme)
+    assert len(bench.user.strays(since=MORNING)) == 1
+    assert bench.user.strays(since=MORNING + timedelta(microseconds=1)) == ()
+    assert len(bench.user.strays()) == 1
+
+
 def test_a_response_of_another_device_is_reported(open_user: Callable[..., UserBench]) -> None:
     other = "00-DB-12-34-56-78-90-FF"
     bench = open_user(gateway_fault(Point.RESPONSE, lambda seen: replace(seen.value, device_id=other)))
@@ -331,7 +339,8 @@ def test_an_alert_of_the_s1sp_is_told_by_the_dcc_s_code(open_user: Callable[...,
     xml = dcc.sign(DCC_ALERT % inner)
     assert bench.dcc.link.receive(xml) == ()
     alert = bench.user.alert("N55", bench.esme, since=MORNING)
-    assert (alert.device_id, alert.description, alert.problems) == (bench.esme.device_id, "S1SPAlertDSP", ())
+    said = "S1SPAlertDSP S1SP001"
+    assert (alert.device_id, alert.description, alert.problems) == (bench.esme.device_id, said, ())
     changed = dcc.sign(DCC_ALERT % inner.replace(b"S1SP001", b"S1SP002"))
     (problem,) = bench.dcc.link.receive(changed)
     assert problem.startswith("signature of the S1SP")

@@ -12,6 +12,7 @@ import pytest
 
 from device_drivers.dcc.services import start_lab
 from device_drivers.named import NoTrace
+from device_drivers.simulated.firmware import make_image
 from device_drivers.simulated.rig import open_simulated_rig
 from harness.config import load_lab
 from harness.domain.instruments import Forgery, RigInHand
@@ -120,6 +121,33 @@ def test_a_meter_that_left_the_han_is_not_reached_until_it_is_back(rig: RigInHan
     assert not rig.user.request("4.18", gsme).success
     hub.perform("han_add", {"device_id": gsme.device_id, "install_code": b"", "period": 60})
     assert rig.user.request("4.18", gsme).success
+
+
+def test_what_became_of_firmware_is_alerted_to_who_sent_it(rig: RigInHand) -> None:
+    esme = rig.devices[ESME]
+    for image, code in ((make_image(b"new" * 9000), "FW1"), (b"spoilt" * 9000, "FW2")):
+        since = rig.clock.now()
+        body = {"FirmwareImage": image, "FirmwareVersion": "1.5.0", "DeviceIDList": esme.device_id}
+        assert rig.user.request("11.1", esme, body).code == "I99"
+        alert = rig.user.alert("N55", esme, since=since)
+        assert alert.problems == ()
+        assert alert.description.startswith(f"S1SPAlertDSP {code} firmware 1.5.0 ")
+        rig.clock.sleep(timedelta(seconds=1))
+    assert rig.user.strays() == ()
+
+
+def test_a_hub_that_gets_new_firmware_is_told_to_its_suppliers(rig: RigInHand) -> None:
+    hub, since, image = rig.devices[CH], rig.clock.now(), make_image(b"hub")
+    hub.perform("image_initiate", {"version": b"7.7", "size": len(image)})
+    hub.perform("image_block", {"number": 0, "block": image})
+    hub.perform("image_verify")
+    hub.perform("image_activate")
+    alert = rig.user.alert("N56", hub, since=since)
+    assert (alert.device_id, alert.problems) == (hub.device_id, ())
+    assert alert.description == "SMETS1CHFirmwareNotification 7.7 ActivationSuccessful"
+    assert [each.code for each in rig.user.alerts(hub, since=since)] == ["0014", "N56", "N56"]
+    inventory = rig.user.request("8.2", hub, {"DeviceID": hub.device_id}).payload
+    assert inventory.text("DSPInventory/Device/DeviceFirmwareVersion") == "7.7"
 
 
 def test_a_rig_that_is_opened_again_is_reached_at_once(started: Started) -> None:

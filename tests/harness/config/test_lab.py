@@ -123,6 +123,15 @@ def test_a_critical_request_carries_the_command_variant_that_the_lab_sets(lab_fo
     assert changed["8.2"].command_variant == 8
 
 
+def test_codes_of_alerts_that_nobody_has_published_are_the_labs_to_set(lab_folder: Path) -> None:
+    file = lab_folder / "lab.yaml"
+    assert (load_lab(file).dcc.ch_firmware_alert_code, load_lab(file).dcc.s1sp_alert_codes) == ("N56", {})
+    known = "ch_firmware_alert_code: N57\n  s1sp_alert_codes: {firmware_distributed: A1}"
+    file.write_text(file.read_text().replace("  receive:", f"  {known}\n  receive:"))
+    dcc = load_lab(file).dcc
+    assert (dcc.ch_firmware_alert_code, dcc.s1sp_alert_codes) == ("N57", {"firmware_distributed": "A1"})
+
+
 def test_a_rig_may_hold_another_device_model_than_its_dmc_says_in_general(lab_folder: Path) -> None:
     file = lab_folder / "lab.yaml"
     file.write_text(file.read_text().replace("serial_number: E1", "model: alderwick-e1"))

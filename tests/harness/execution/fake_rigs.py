@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.domain.errors import LabFault
-from harness.hooks import hookimpl
+from harness.hooks import Renderer, hookimpl
 
 
 class FakeClock:
+    """A second passes each time that somebody asks."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
     def now(self) -> datetime:
-        return datetime(2026, 3, 2, 9, tzinfo=UTC)
+        self._now += timedelta(seconds=1)
+        return self._now
 
 
 class FakeRig:
@@ -42,7 +49,20 @@ class FakeServices:
 
 @hookimpl(tryfirst=True)
 def harness_start_lab(lab, run):
+    if os.environ.get("INTERRUPT_START"):  # as Ctrl-C does
+        os.kill(os.getpid(), signal.SIGINT)
     return FakeServices(run.folder)
+
+
+def broken_export(folder: Path, lab) -> list[Path]:
+    raise ZeroDivisionError("a third party's mistake")
+
+
+@hookimpl(tryfirst=True)
+def harness_renderers():
+    if os.environ.get("BROKEN_EXPORT"):
+        return [Renderer("theirs", broken_export, "raises")]
+    return []
 
 
 @hookimpl(tryfirst=True)

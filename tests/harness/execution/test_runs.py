@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -28,10 +29,11 @@ def wait_for(path: Path, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_every_rig_of_the_dmc_takes_a_share(bench) -> None:
+def test_every_rig_takes_a_share_and_the_plan_was_frozen_before(bench) -> None:
     bench.write_tests("""
     @planned
     def test_waits_for_the_others(rig):
+        assert Path("runs/run/plan.json").exists()
         Path(rig.rig.id).touch()
         for _ in range(500):
             if len(list(Path().glob("ioc-*"))) == 2:
@@ -42,22 +44,11 @@ def test_every_rig_of_the_dmc_takes_a_share(bench) -> None:
     code, output = bench.run("-n", "rigs")
     assert code == 0, output
     assert len(rigs_used(bench)) == 2  # planned on the two EPCL entries of the DMC, at the same time
-
-
-def test_the_plan_is_frozen_before_the_first_test_and_heads_every_journal(bench) -> None:
-    bench.write_tests("""
-    @planned
-    def test_sees_the_plan(rig):
-        assert Path("runs/run/plan.json").exists()
-    """)
-    code, output = bench.run("-n", "rigs")
-    assert code == 0, output
     record = bench.record()
     assert not record.problems
-    heads = [
-        json.loads(path.read_text().splitlines()[0]) for path in (bench.folder / "runs/run/journal").iterdir()
-    ]
-    assert {head["plan_digest"] for head in heads} == {record.plan.digest}
+    journals = (bench.folder / "runs/run/journal").iterdir()
+    heads = [json.loads(path.read_text().splitlines()[0]) for path in journals]
+    assert [head["plan_digest"] for head in heads] == [record.plan.digest] * 3
 
 
 def test_failures_lab_faults_and_errors_of_the_script_are_told_apart(bench) -> None:
@@ -157,7 +148,7 @@ def test_a_rig_that_cannot_be_opened_takes_no_more_tests(bench) -> None:
 
 
 def test_losing_every_rig_of_the_dmc_ends_the_run_with_reasons(bench) -> None:
-    bench.environment["BROKEN_RIGS"] = "ioc-1,ioc-2,ioc-3"
+    bench.environment["BROKEN_RIGS"] = "ioc-1,ioc-2"
     bench.write_tests(TWELVE)
     code, _ = bench.run("-n", "rigs")
     record = bench.record()
@@ -167,6 +158,14 @@ def test_losing_every_rig_of_the_dmc_ends_the_run_with_reasons(bench) -> None:
     assert any("Clause 20.19" in reason and "its probe is not there" in reason for reason in reasons)
     assert {str(record.outcome(test.id)) for test in record.plan.tests} == {"blocked", "not_run"}
     assert code != 0
+
+
+def test_a_run_without_a_single_rig_is_planned_and_not_run(bench) -> None:
+    bench.write_tests(TWELVE)
+    code, output = bench.run("-n", "rigs", pack="pack-foc")
+    assert code == 1, output
+    counts = bench.record().counts()
+    assert counts["not_run"] == counts["planned"] > 0
 
 
 def test_a_dmc_without_a_rig_is_not_run_at_once(bench) -> None:
@@ -231,10 +230,8 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
     """)
     process = bench.start("-n", "rigs")
     wait_for(bench.folder / "finished")
-    time.sleep(1)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    time.sleep(2)  # the workers notice at their next report
+    process.communicate()  # its pipe ends when the workers, too, have ended
     finished = len((bench.folder / "finished").read_text().splitlines())
     record = bench.record()
     passed = [a for attempts in record.attempts.values() for a in attempts if str(a.result) == "passed"]
@@ -245,6 +242,20 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
     assert 0 <= finished - len(passed) <= len(still_open)  # the last line of a test may come before its end
     assert str(record.outcome(record.plan.tests[-1].id)) == "not_run"
     assert not record.problems
+
+    unsealed = bench.harness("evidence", "verify", "run")
+    assert (unsealed.returncode, unsealed.stdout) == (
+        1,
+        "manifest-sha256.txt: there is no manifest: the run did not end\n",
+    )
+    rendered = bench.harness("ttm", "heatmap", "run", "--lab=lab.yaml")
+    assert rendered.returncode == 0, rendered.stderr
+    for name in ("heatmap.html", "allure-results"):
+        assert f"runs/run/{name}" in rendered.stderr
+    summary = json.loads((bench.folder / "runs/run/run.json").read_text())
+    assert summary["counts"]["passed"] == len(passed)
+    assert summary["counts"]["not_run"] == len(record.plan.tests) - len(passed)
+    assert bench.harness("evidence", "verify", "run").returncode == 0
 
 
 def test_a_rig_that_another_run_holds_is_not_touched(bench) -> None:
@@ -273,6 +284,55 @@ def test_two_runs_at_once_never_share_a_rig(bench) -> None:
         assert "FileExistsError" not in "".join(
             p.read_text() for p in (bench.folder / "runs" / run / "journal").iterdir()
         )
+
+
+def test_pytest_shows_what_the_lab_blocked_as_blocked(bench) -> None:
+    bench.environment["RIGS_DIE"] = "1"
+    bench.write_tests("""
+    @planned
+    def test_probe_gone(rig): raise LabFault("the probe was pulled", remedy="put it back")
+    @planned
+    def test_dies_once(rig):
+        try:
+            Path("died").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    _, output = bench.run("-n", "rigs", "-vv", "-k", "active")
+    assert "BLOCKED" in output
+    assert "INTERRUPTED" in output
+    assert "FAILED" not in output
+    assert "on ioc-1: LabFault: the probe was pulled (put it back)" in output
+    assert re.search(r"1 passed, .*1 interrupted, 2 blocked|1 passed, .*2 blocked, 1 interrupted", output)
+    assert f"record: {bench.folder}/runs/run" in output
+
+
+def test_attempts_tell_lab_time_also_the_one_that_opens_the_rig(bench) -> None:
+    bench.write_tests(TWELVE)
+    bench.run("-n", "0", "-k", "active")
+    attempts = [attempt for tries in bench.record().attempts.values() for attempt in tries]
+    assert len(attempts) == 6
+    for attempt in attempts:
+        assert "2026-03-02T09:00:00" < attempt.lab_started < attempt.lab_ended
+
+
+def test_an_export_that_breaks_costs_neither_the_others_nor_the_verdict(bench) -> None:
+    bench.environment["BROKEN_EXPORT"] = "1"
+    bench.write_tests(TWELVE)
+    code, output = bench.run("-n", "0")
+    assert code == 0
+    assert "export theirs could not be made: ZeroDivisionError: a third party's mistake" in output
+    for name in ("run.json", "junit.xml", "heatmap.html", "manifest-sha256.txt"):
+        assert (bench.folder / "runs/run" / name).is_file()
+
+
+def test_collecting_alone_shows_the_plan_and_leaves_no_run(bench) -> None:
+    bench.write_tests(TWELVE)
+    code, output = bench.run("-n", "rigs", "--collect-only")
+    assert code == 0
+    assert "12 tests collected" in output
+    assert not (bench.folder / "runs").exists()
 
 
 def test_without_workers_one_process_goes_from_rig_to_rig(bench) -> None:
@@ -320,19 +380,42 @@ def test_a_broken_test_module_is_shown_and_runs_nothing(bench) -> None:
 
 class TestHarnessRun:
     def test_exit_codes_follow_the_contract(self, bench) -> None:
-        bench.write_tests(TWELVE)
-        assert bench.run(program=("harness",))[0] == 0
-        bench.write_tests("@planned\ndef test_bad(rig): assert False")
-        assert bench.run(program=("harness",))[0] == 1
-        bench.write_tests("@planned\ndef test_blocked(rig): raise LabFault('no mains')")
-        assert bench.run(program=("harness",))[0] == 3
-        assert bench.run(program=("harness",), pack="no-such-pack")[0] == 2
+        bench.write_tests("""
+        @planned
+        def test_good(rig): pass
+        @planned
+        def test_bad(rig): assert False
+        @planned
+        def test_blocked(rig): raise LabFault('no mains')
+        """)
+
+        def run(*arguments: str, pack: str = "pack-ioc") -> int:
+            return bench.run("--one-process", *arguments, program=("harness",), pack=pack)[0]
+
+        assert run("-k", "good") == 0
+        assert run() == 1  # a failure outweighs what the lab blocked
+        assert run("-k", "blocked") == 3
+        assert run(pack="no-such-pack") == 2
 
     def test_json_goes_alone_to_standard_output(self, bench) -> None:
         bench.write_tests(TWELVE)
-        _, output = bench.run("--json", program=("harness",))
-        summary = json.loads(output)
-        assert summary["counts"]["passed"] == 12
+        run = bench.harness("run", "pack-ioc", "--lab=lab.yaml", "--json")
+        assert json.loads(run.stdout)["counts"]["passed"] == 12
+        assert run.stderr == ""
+
+    def test_an_interruption_before_the_plan_is_frozen_says_so(self, bench) -> None:
+        bench.environment["INTERRUPT_START"] = "1"
+        bench.write_tests(TWELVE)
+        code, output = bench.run(program=("harness",))
+        assert code == 4
+        assert output == "ended before the plan was frozen: nothing was run, and nothing is recorded\n"
+
+    def test_a_module_that_cannot_be_collected_is_a_usage_error_in_words(self, bench) -> None:
+        bench.write_tests("import nothing_of_that_name\n@planned\ndef test_a(rig): ...")
+        code, output = bench.run(program=("harness",))
+        assert code == 2
+        assert "nothing_of_that_name" in output
+        assert "nothing is run: 1 of the packs' modules cannot be collected" in output
 
     def test_ctrl_c_is_exit_code_4_and_the_record_is_whole(self, bench) -> None:
         bench.write_tests("""

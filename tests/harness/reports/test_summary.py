@@ -22,7 +22,7 @@ def summary(fabricated_whole: tuple[Path, Lab]) -> dict[str, Any]:
 
 def test_the_fields_of_the_contract_are_there(summary: dict[str, Any]) -> None:
     names = """run_id packs test_phase cycle dmcs epcl_entries environment seed started ended counts rigs ttm
-               faults plan_digest problems"""
+               faults plan_digest strays problems"""
     assert set(names.split()) <= summary.keys()
     assert {"name", "version", "digest", "kind", "capability_release"} <= summary["packs"][0].keys()
     assert {"type", "model", "firmware", "device_id"} <= summary["rigs"][0]["devices"][0].keys()

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from device_drivers.dcc.http import BODY_LIMIT
-from device_drivers.dcc.identities import simulated_pki
+from device_drivers.dcc.identities import simulated_identities, simulated_pki
 from device_drivers.dcc.pki import client_context
-from device_drivers.dcc.tree import parse
+from device_drivers.dcc.signature import Ring
+from device_drivers.dcc.tree import parse, serialise
+from device_drivers.simulated.countersignature import countersigned
 from device_drivers.simulated.wan import HubAlert
 from harness.domain.errors import LinkLost
 from harness.domain.faults import DROP, Fault, Place, Point
@@ -63,11 +65,16 @@ def test_who_has_no_certificate_of_the_lab_does_not_reach_the_gateway(dcc: Any) 
         nobody.post(url, content=b"<a/>", headers=XML)
 
 
-def test_the_s1sp_gets_the_request_as_it_was_signed(dcc: Any) -> None:
+def test_the_s1sp_gets_the_request_as_the_user_and_then_the_dcc_have_signed_it(dcc: Any) -> None:
     sent = dcc.send("4.1.1")
     dcc.settle()
     (asked,) = dcc.s1sp.asked
-    assert (asked.request_id, asked.xml) == (sent.request_id, sent.request)
+    identities, pki = simulated_identities(dcc.lab), simulated_pki(dcc.lab)
+    request = countersigned(asked.xml, identities.dcc)
+    assert serialise(request) == sent.request
+    user = pki.user("IS", dcc.lab.dcc.users[0].eui).certificate
+    assert Ring({"user": user}).verify(request).name == "user"
+    assert asked.request_id == sent.request_id
     assert (asked.target, asked.originator) == (dcc.esme, dcc.lab.dcc.users[0].eui)
 
 

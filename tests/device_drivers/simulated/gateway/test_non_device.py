@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from device_drivers.dcc.duis import ResponseMessage
 from device_drivers.dcc.tree import parse
+from device_drivers.simulated.wan import HubAlert
+from harness.domain.errors import AccessRefused
+from harness.domain.faults import DROP, Fault, Place, Point
+from harness.domain.lab import Lab
 from harness.domain.payload import Payload
+
+MORNING = datetime(2025, 3, 3, 8, tzinfo=UTC)
 
 NEW = "00-DB-12-34-FF-00-00-01"
 DEVICE = {
@@ -100,6 +109,82 @@ def test_firmware_is_brought_to_every_device_named(dcc: Any) -> None:
     assert answer(dcc, "11.1", firmware(dcc.esme, dcc.lab.rigs[1].devices["ESME"].device_id))[0] == "I99"
     dcc.settle()
     assert [image[1:] for image in dcc.s1sp.images] == [("1.5.00", b"image" * 1000)] * 2
+
+
+def test_who_sent_firmware_is_told_by_the_s1sp_when_it_has_arrived(dcc: Any) -> None:
+    answer(dcc, "11.1", firmware(dcc.esme, dcc.gsme), "GS")
+    dcc.settle()
+    for device_id in (dcc.esme, dcc.gsme):
+        (alert,) = dcc.link.mailbox.alerts([device_id], 0)
+        assert alert.problems == ()
+        assert alert.response_id.startswith(f"{dcc.lab.dcc.dcc_eui}:{user(dcc, 'GS')}:")
+        message = ResponseMessage.read(parse(alert.xml))
+        told = message.content.all("DCCAlert/S1SPAlertDSP/S1SPAlert")[0]
+        assert message.dcc_alert == "N55"
+        assert (told.text("DeviceID"), told.text("S1SPAlertCode")) == (device_id, "FW1")
+        assert f":{dcc.lab.dcc.dcc_eui}:" in told.text("RequestID")
+
+
+def test_firmware_that_does_not_arrive_is_told_as_well_by_the_labs_own_code(
+    open_dcc: Callable[..., Any], dcc_lab: Lab
+) -> None:
+    knowing = replace(dcc_lab.dcc, s1sp_alert_codes={"firmware_not_distributed": "S9"}, s1sp_alert_code="N54")
+    dcc = open_dcc(replace(dcc_lab, dcc=knowing))
+
+    def refuse(device_id: str, version: str, image: bytes) -> None:
+        raise AccessRefused("the hash is wrong", result="other-reason")
+
+    dcc.s1sp.distribute_firmware = refuse
+    answer(dcc, "11.1", firmware(dcc.esme))
+    dcc.settle()
+    (alert,) = dcc.link.mailbox.alerts([dcc.esme], 0)
+    assert alert.problems == ()
+    assert b"N54" in alert.xml
+    assert b">S9<" in alert.xml
+    assert b"firmware 1.5.00 did not reach the device: the hash is wrong" in alert.xml
+
+
+def test_a_hub_with_new_firmware_is_told_to_the_suppliers_and_in_the_inventory(dcc: Any) -> None:
+    hub = dcc.lab.rigs[0].devices["CH"].device_id
+    dcc.s1sp.images.append((hub, "2.0.0", b""))
+    dcc.gateway.alert(HubAlert(hub, hub, 0x0014, "Firmware activated", MORNING))
+    dcc.settle()
+    activated, *told = dcc.link.mailbox.alerts([hub], 0)
+    assert b"0014" in activated.xml
+    assert [alert.problems for alert in told] == [(), ()]
+    assert [alert.response_id.split(":")[1] for alert in told] == [user(dcc, "IS"), user(dcc, "GS")]
+    content = ResponseMessage.read(parse(told[0].xml)).content
+    notice = content.all("DCCAlert/SMETS1CHFirmwareNotification")[0]
+    assert content.text("DCCAlertCode") == "N56"
+    assert (notice.text("DeviceID"), notice.text("FirmwareVersion")) == (hub, "2.0.0")
+    assert notice.text("FirmwareVersionUpdateStatus") == "ActivationSuccessful"
+    assert dcc.gateway.inventory.find(hub).firmware == "2.0.0"
+
+
+def test_a_meter_with_new_firmware_raises_its_own_alert_only(dcc: Any) -> None:
+    dcc.gateway.alert(HubAlert("hub", dcc.esme, 0x0014, "Firmware activated", MORNING))
+    dcc.settle()
+    assert len(dcc.link.mailbox.alerts([dcc.esme], 0)) == 1
+
+
+@pytest.mark.parametrize("item", ["firmware_distributed", "ch_firmware"])
+def test_a_fault_can_lose_what_the_dcc_itself_tells(
+    open_dcc: Callable[..., Any], dcc_lab: Lab, item: str
+) -> None:
+    lose = Fault(
+        "lost", Place.GATEWAY, Point.ALERT, "", lambda seen: DROP if seen.item == item else seen.value
+    )
+    dcc, hub = open_dcc(dcc_lab, lose), dcc_lab.rigs[0].devices["CH"].device_id
+    answer(dcc, "11.1", firmware(dcc.esme))
+    dcc.gateway.alert(HubAlert(hub, hub, 0x0014, "Firmware activated", MORNING))
+    dcc.settle()
+    lost, kept = (dcc.esme, hub) if item == "firmware_distributed" else (hub, dcc.esme)
+    assert {alert.code for alert in dcc.link.mailbox.alerts([kept], 0)} == {"I0"}
+    assert not any(b"DCCAlertMessage" in alert.xml for alert in dcc.link.mailbox.alerts([lost], 0))
+
+
+def user(dcc: Any, role: str) -> str:
+    return next(user.eui for user in dcc.lab.dcc.users if user.role == role)
 
 
 def test_firmware_for_devices_that_cannot_have_it_is_a_warning(dcc: Any) -> None:

@@ -85,7 +85,7 @@ class Bed:
         request = replace(request, **changes)
         message = self.message(request)
         xml = self._valid(self.signer_of(request.originator).sign(write_request(message, content, "5.4")))
-        return replace(request, request_id=str(message.request_id), xml=xml)
+        return replace(request, request_id=str(message.request_id), xml=self.writer.countersigned(xml))
 
     def message(self, request: CountersignedRequest) -> duis.RequestMessage:
         """The request as the gateway reads it."""
@@ -154,7 +154,9 @@ def simulated_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def writer(simulated_lab: Lab) -> Writer:
     pki = simulated_pki(simulated_lab)
     dcc, s1sp = pki.dcc(simulated_lab.dcc.dcc_eui), pki.s1sp()
-    return Writer(Signers(Signer(dcc.key, dcc.certificate), Signer(s1sp.key, s1sp.certificate)), "5.4")
+    return Writer(
+        Signers(Signer(dcc.key, dcc.certificate), Signer(s1sp.key, s1sp.certificate)), simulated_lab.dcc
+    )
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -126,6 +127,7 @@ def test_the_supplier_of_the_other_fuel_is_not_served(bed: Any) -> None:
 
 def test_a_request_without_signature_is_not_served(bed: Any) -> None:
     request = bed.request("7.2", ESME)
-    unsigned = request.xml.partition(b"<ds:Signature")[0] + b"</sr:Request>"
-    answer = bed.s1sp.perform(replace(request, xml=unsigned))
+    signed = re.search(rb"<sr:Request.*</sr:Request>", request.xml, re.DOTALL)[0]
+    unsigned = signed.partition(b"<ds:Signature")[0] + b"</sr:Request>"
+    answer = bed.s1sp.perform(replace(request, xml=bed.writer.countersigned(unsigned)))
     assert "not by the certificate notified" in answer.debug[0][1]

@@ -1,0 +1,81 @@
+"""What a person sees while packs run: plain lines in a log, a display that keeps its width on a terminal."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys, time
+from types import SimpleNamespace
+import pytest
+from harness.cli.progress import Progress
+from harness.domain.words import AttemptResult
+from harness.execution.attempts import Ended
+from harness.execution.controller import ControllerPlugin
+
+tests = [SimpleNamespace(not_run="") for _ in range(3)] + [SimpleNamespace(not_run="no rig of DMC x")]
+plan = SimpleNamespace(run_id="20260302-091500-3fa2", tests=tests, rigs=("ioc-1", "ioc-2"), seed=7)
+plugin = ControllerPlugin.__new__(ControllerPlugin)
+plugin.controller = SimpleNamespace(plan=plan, problems=())
+manager = SimpleNamespace(getplugin=lambda name: plugin)
+progress = Progress(quiet="quiet" in sys.argv)
+progress.pytest_runtestloop(SimpleNamespace(config=SimpleNamespace(pluginmanager=manager)))
+
+def ends(test, rig, result, message=""):
+    report = pytest.TestReport(test, ("f", 1, "f"), {}, "passed", None, "teardown")
+    progress.pytest_runtest_logreport(report)  # the report of an earlier phase says nothing
+    Ended(test, rig, AttemptResult(result), message).tell(report)
+    progress.pytest_runtest_logreport(report)
+
+LONG = "test_meter_readings::test_instantaneous_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"
+ends("test_one", "ioc-1", "passed")
+ends(LONG, "ioc-2", "blocked", "TransportLost: port /dev/ttyUSB0 went away\\nand more")
+ends("test_three", "ioc-1", "interrupted", "its worker died")
+ends(LONG, "ioc-1", "failed", "expected 7, found 8")
+progress.pytest_sessionfinish()
+"""
+LONG = "test_meter_readings::test_instantaneous_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"
+COLOUR, MOVES = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]")
+
+
+def test_in_a_log_each_attempt_is_a_whole_plain_line() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "run 20260302-091500-3fa2: 4 planned tests, 2 rigs, seed 7",
+        "1 of them cannot run: no rig of their DMC",
+        "    1/3 passed      ioc-1      test_one",
+        f"    2/3 blocked     ioc-2      {LONG}: TransportLost: port /dev/ttyUSB0 went away",
+        "    3/3 interrupted ioc-1      test_three: its worker died",
+        f"    3/3 failed      ioc-1      {LONG}: expected 7, found 8",  # another attempt, no further test
+    ]
+
+
+def test_quiet_means_not_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "quiet"], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_on_a_terminal_a_table_lives_and_long_ids_are_cut_to_its_width(on_a_terminal, columns: int) -> None:
+    shown = on_a_terminal(sys.executable, "-c", PROGRAM, columns=columns)
+    assert "\x1b[?25l" in shown  # the cursor is hidden while the display lives,
+    assert "\x1b[?25h" in shown  # and given back
+    lines = [line.rstrip() for line in MOVES.sub("\n", COLOUR.sub("", shown)).splitlines()]
+    assert max(map(len, lines)) <= columns
+    assert (LONG if len(LONG) <= columns else LONG[: columns - 1] + "…") in lines  # below the table
+    cut = next(line for line in lines if line.startswith("    3/3 failed"))
+    assert cut.endswith("…")
+    assert len(cut) == columns
+    table = "\n".join(lines)
+    assert "3 of 3" in table
+    assert re.search(r"│ ioc-1 +│ +1 │ +1 │ +│ +1 │", table)
+    assert re.search(r"│ all +│ +1 │ +1 │ +1 │ +1 │", table)
+    for name in ("passed", "failed", "blocked", "interrupted"):
+        assert name in table
