@@ -110,7 +110,7 @@ def unchanged(rig: RigInHand, user: ServiceUser, clock: LabClock, evidence: Evid
 
     ``events``, where given, are the codes that the device must log meanwhile: all of them, in this order,
     and no other; ``alerts`` are the codes of all alerts about the device. The rig's other meters must log
-    nothing, and nobody may be alerted about another device.
+    nothing, nobody may be alerted about another device, and no message may come that nobody waits for.
     """
 
     @contextmanager
@@ -124,8 +124,10 @@ def unchanged(rig: RigInHand, user: ServiceUser, clock: LabClock, evidence: Evid
         devices = tuple(rig.devices.values())
         clock.sleep(timedelta(0))  # alerts that the arrangement raised arrive first
         before = tuple((_picture(each), each.log("event_log"), user.alerts(each)) for each in devices)
+        strays = user.strays()
         yield
         clock.sleep(timedelta(0))  # what is on its way arrives
+        evidence.expect("messages that nobody waited for", found=user.strays(), expected=strays)
         for each, (picture, logged, raised) in zip(devices, before, strict=True):
             own = each.device_id == device.device_id
             moved = _moved(picture, _picture(each), frozenset(but) if own else frozenset())

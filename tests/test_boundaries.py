@@ -81,7 +81,12 @@ def test_nothing_but_the_command_line_prints() -> None:
 
 @pytest.mark.parametrize(
     "start",
-    ["import harness.execution.plugin", "import device_drivers.plugin", "from harness.cli.app import app"],
+    [
+        "import harness.execution.plugin",
+        "import harness.execution.worker",  # each worker waits for it before it takes its rig
+        "import device_drivers.plugin",
+        "from harness.cli.app import app",
+    ],
 )
 def test_start_up_loads_nothing_heavy(start: str) -> None:
     names = "sorted({m.partition('.')[0] for m in sys.modules}"

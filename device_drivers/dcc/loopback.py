@@ -60,6 +60,7 @@ def _told(message: Received | None) -> dict[str, Any] | None:
     if message is None:
         return None
     return {
+        "number": message.number,
         "code": message.code,
         "moment": message.moment.isoformat() if message.moment else None,
         "problems": message.problems,
@@ -83,6 +84,7 @@ def _moment(told: str | None) -> datetime | None:
 class Delivered:
     """A message from the DCC as a worker gets it."""
 
+    number: int  # of arrival, in the run
     code: str
     moment: datetime | None  # the DCC's ResponseDateTime
     problems: tuple[str, ...]
@@ -92,7 +94,11 @@ class Delivered:
     def of(cls, told: Mapping[str, Any]) -> Delivered:
         """As the door told it."""
         return cls(
-            told["code"], _moment(told["moment"]), tuple(told["problems"]), base64.b64decode(told["xml"])
+            told["number"],
+            told["code"],
+            _moment(told["moment"]),
+            tuple(told["problems"]),
+            base64.b64decode(told["xml"]),
         )
 
 
@@ -110,6 +116,7 @@ class LinkClient:
     def __init__(self, address: str, token: str) -> None:
         self._call = CallClient(address, token, "the run's DCC link")
         self._after: int = self._call("session")
+        self._alerts: dict[str, list[Delivered]] = {}
 
     def send(self, order: Order) -> Sent:
         """As :meth:`Link.send`."""
@@ -127,9 +134,12 @@ class LinkClient:
         """Stop waiting: a response that comes now is a stray."""
         self._call("abandon", ticket=ticket)
 
-    def alerts(self, devices: Collection[str]) -> list[Delivered]:
-        """Alerts about the devices in order of arrival."""
-        return [Delivered.of(told) for told in self._call("alerts", devices=list(devices), after=self._after)]
+    def alerts(self, device: str) -> tuple[Delivered, ...]:
+        """Alerts about a device in order of arrival; each is fetched once."""
+        known = self._alerts.setdefault(device, [])
+        after = known[-1].number if known else self._after
+        known += (Delivered.of(told) for told in self._call("alerts", devices=[device], after=after))
+        return tuple(known)
 
     def strays(self, devices: Collection[str]) -> tuple[Stray, ...]:
         """What nobody waited for, in order of arrival."""

@@ -67,6 +67,7 @@ class RigUser:
         self._trace = trace
         self._types = {device.device_id: device.type for device in rig.devices.values()}
         self._link = LinkClient(services["link"], services["token"])
+        self._alerts: dict[int, Alert] = {}
         if "settle" in services:
             self._tell_installed(services)
 
@@ -125,12 +126,17 @@ class RigUser:
         return self._clock.until(come, within=limit, what=f"alert {code} from {device.device_id}")
 
     def alerts(self, device: Device, *, since: datetime | None = None) -> tuple[Alert, ...]:
-        delivered = self._link.alerts((device.device_id,))
         return tuple(
-            _alert(each)
-            for each in delivered
+            self._read_alert(each)
+            for each in self._link.alerts(device.device_id)
             if since is None or (each.moment is not None and each.moment >= since)
         )
+
+    def _read_alert(self, delivered: Delivered) -> Alert:
+        """Each alert is taken apart once, however often a test looks."""
+        if delivered.number not in self._alerts:
+            self._alerts[delivered.number] = _alert(delivered)
+        return self._alerts[delivered.number]
 
     def strays(self, *, since: datetime | None = None) -> tuple[str, ...]:
         self._clock.sleep(timedelta())  # lets what is on its way arrive first

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Protocol
 
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.energy import LITRE_HOURS_PER_ML, MICRO, micros
-from device_drivers.simulated.esme import NOMINAL_DECIVOLTS, EsmeTwin
-from device_drivers.simulated.gsme import GsmeTwin
+from device_drivers.simulated.meters.energy import LITRE_HOURS_PER_ML, MICRO, micros
+from device_drivers.simulated.meters.esme import NOMINAL_DECIVOLTS, EsmeTwin
+from device_drivers.simulated.meters.gsme import GsmeTwin
 from harness.domain.errors import BenchFault
 from harness.domain.instruments import Flow
 from harness.domain.words import DeviceType

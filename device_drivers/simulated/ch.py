@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Final
 from device_drivers.forms import UNSET
 from device_drivers.objects import CH, Kind
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.hub_wan import HubWan
 from device_drivers.simulated.twin import AlertRaised, Twin
-from device_drivers.simulated.wan import DeviceSilent, HubUnreachable
+from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
+from device_drivers.simulated.wan.hub import HubWan
 from harness.domain.errors import AccessRefused
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Rig, RigDevice
@@ -35,7 +35,7 @@ from harness.domain.words import DeviceType
 
 if TYPE_CHECKING:
     from device_drivers.dlms.server import DlmsServer
-    from device_drivers.simulated.gsme import GsmeTwin
+    from device_drivers.simulated.meters.gsme import GsmeTwin
 
 SMS_WAKE_UP: Final = timedelta(seconds=90)  # lab time from the SMS to a hub that listens
 AWAKE: Final = timedelta(seconds=120)  # how long a woken hub listens after its last exchange

@@ -24,12 +24,12 @@ from device_drivers.dcc.schemas import schemas
 from device_drivers.dcc.services import Commission
 from device_drivers.dcc.signature import Signer
 from device_drivers.dlms.counters import FileCounters
-from device_drivers.simulated.admission import Admission
-from device_drivers.simulated.delivery import Outbound, Signers, Writer
-from device_drivers.simulated.gateway import Gateway, LabTime, Performer, application
-from device_drivers.simulated.inventory import Inventory
+from device_drivers.simulated.gateway.admission import Admission
+from device_drivers.simulated.gateway.delivery import Outbound, Signers, Writer
+from device_drivers.simulated.gateway.inventory import Inventory
+from device_drivers.simulated.gateway.stub import Gateway, LabTime, Performer, application
 from device_drivers.simulated.s1sp.s1sp import S1sp
-from device_drivers.simulated.wan import WanHead
+from device_drivers.simulated.wan.head import WanHead
 from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Interceptions, Place
 from harness.domain.lab import Lab

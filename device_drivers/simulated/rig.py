@@ -17,9 +17,9 @@ from device_drivers.simulated.bench import SimulatedBench
 from device_drivers.simulated.ch import ChTwin
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.cosem import TwinModel
-from device_drivers.simulated.esme import EsmeTwin
-from device_drivers.simulated.gsme import GsmeTwin
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, S1SP, KeyRing, key_ring, server_title
+from device_drivers.simulated.meters.esme import EsmeTwin
+from device_drivers.simulated.meters.gsme import GsmeTwin
 from device_drivers.simulated.twin import Twin
 from device_drivers.user import open_user
 from harness.domain.errors import ConfigurationError

@@ -96,6 +96,7 @@ def test_the_supply_is_cut_when_the_limit_is_passed_for_its_period(
     before = flowed(bench, esme)
     alerts.expect_once(evidence, Event.LOAD_LIMITED)
     _expect_count(evidence, esme, alerts, counter + 1, Event.LOAD_LIMITED)
+    _expect_supply(evidence, esme, "within the restoration period", SupplyState.DISABLED)
     clock.sleep(timedelta(seconds=75))  # with the minute of watching, past the restoration period
     _expect_supply(evidence, esme, "when it may be enabled again", SupplyState.ARMED)
     evidence.expect_between(

@@ -6,44 +6,34 @@ so there any refusal will do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
 from harness.domain.instruments import (
-    Body,
     CommunicationsHub,
     Device,
     EvidenceLog,
     Forgery,
     LabClock,
     Meter,
-    ServiceResponse,
     ServiceUser,
 )
 from harness.domain.words import DeviceType, UserRole
 from test_packs.arrange import Served, Unchanged, prepaying
 from test_packs.estate import UNKNOWN_DEVICE, synchronised
+from test_packs.refusals import Ask, Doorkeeper
 
 pytestmark = pytest.mark.functional_group("Refusals")
 
 NOT_ELIGIBLE: Final = "E2"
+NOT_REGISTERED: Final = "E4"
 NOT_FOR_THIS_DEVICE_TYPE: Final = "E11"
 WRONG_COMMAND_VARIANT: Final = "E12"
 WRONG_SERVICE: Final = "E13"
 _INSTALL: Final = {"JoinTimePeriod": 600, "InstallCode": "0123456789ABCDEF"}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request of a service group, right in itself."""
-
-    srv: str
-    body: Body = None
 
 
 def _of_meters(user: ServiceUser, meter: Device, clock: LabClock) -> tuple[Ask, ...]:
@@ -66,52 +56,6 @@ _OF_THE_HUB: Final = (
     Ask("8.9", {"ReadSecurityDetails": None}),
     Ask("8.11", {"DeviceID": _STRANGER, "RequestType": "Add", "AddDeviceToCHFWhitelist": _INSTALL}),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Doorkeeper:
-    """Sends what must be refused, and proves that it was, with nothing touched and nothing sent later."""
-
-    user: ServiceUser
-    clock: LabClock
-    evidence: EvidenceLog
-    unchanged: Unchanged
-
-    def role(self, device: Device) -> UserRole:
-        """A User Role of the device's fuel: the one that supplies it."""
-        return UserRole.GS if device.device_type is DeviceType.GSME else UserRole.IS
-
-    def stranger(self, device: Device, srv: str) -> UserRole:
-        """A User Role of the device's fuel that may not send the request."""
-        eligible = self.user.catalogue[srv].roles
-        gas = device.device_type is DeviceType.GSME
-        fuel = (UserRole.GT, UserRole.ES) if gas else (UserRole.ED, UserRole.ES)
-        return next(role for role in (*fuel, UserRole.OU, UserRole.RSA) if role not in eligible)
-
-    @contextmanager
-    def untouched(self, device: Device) -> Iterator[None]:
-        """Nothing changes or is logged on any device, and no message comes that nobody waits for."""
-        before = self.user.strays()
-        with self.unchanged(device, events=[]):
-            yield
-            self.clock.sleep(timedelta(minutes=5))
-        self.evidence.expect("messages that came later", found=self.user.strays(), expected=before)
-
-    def refused(self, what: str, response: ServiceResponse, code: str = "") -> None:
-        """The DCC did not admit the request: by this code where one is published."""
-        found = {
-            "admitted": response.acknowledgement.startswith("I") or response.code.startswith("I"),
-            "success": response.success,
-            "code": response.code,
-            "problems": response.problems,
-        }
-        due = {"admitted": False, "success": False, "code": code or response.code, "problems": ()}
-        self.evidence.expect(f"{what} of SRV {response.srv}", found=found, expected=due)
-
-    def not_done(self, what: str, response: ServiceResponse) -> None:
-        """The DCC refused the request, or the S1SP or device declined it."""
-        found = {"success": response.success, "told why": response.code != "I0" or bool(response.debug)}
-        self.evidence.expect(what, found=found, expected={"success": False, "told why": True})
 
 
 @pytest.fixture
@@ -243,6 +187,20 @@ def test_a_value_out_of_range_is_refused_or_declined(
     with door.untouched(meter):
         for ask in _out_of_range(meter):
             door.not_done(f"SRV {ask.srv} with {ask.body}", user.request(ask.srv, meter, ask.body))
+    served("4.18", meter)
+
+
+@pytest.mark.srv("4.18", "6.2.9")
+@pytest.mark.ttm("TTM-REF-4-E-08", "TTM-REF-4-G-08")
+@pytest.mark.devices("ESME", "GSME")
+def test_a_supplier_of_the_other_fuel_is_refused(
+    door: Doorkeeper, served: Served, user: ServiceUser, meter: Meter
+) -> None:
+    """A role that may send the request, but is not registered for this meter, is refused."""
+    with door.untouched(meter):
+        for srv in ("4.18", "6.2.9"):
+            response = user.request(srv, meter, role=door.supplier_of_the_other_fuel(meter))
+            door.refused("supplier of the other fuel", response, NOT_REGISTERED)
     served("4.18", meter)
 
 

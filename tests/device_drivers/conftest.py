@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from device_drivers.dcc.link import Link, Sent
-    from device_drivers.simulated.gateway import Gateway
+    from device_drivers.simulated.gateway.stub import Gateway
     from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
     from harness.domain.faults import Fault
     from harness.domain.lab import Lab

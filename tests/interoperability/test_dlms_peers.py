@@ -17,7 +17,7 @@ from device_drivers.dlms.server import DlmsServer
 from device_drivers.dlms.tcp_server import TcpDlmsServer
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.cosem import TwinModel
-from device_drivers.simulated.esme import EsmeTwin
+from device_drivers.simulated.meters.esme import EsmeTwin
 from harness.domain.faults import Interceptions, Place
 from harness.domain.lab import DeviceModel, DeviceModelCombination, Rig, RigDevice, Simulation
 from harness.domain.words import CapabilityRelease, DeviceType

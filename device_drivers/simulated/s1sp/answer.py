@@ -20,7 +20,7 @@ class CountersignedRequest:
     srv: str
     body_element: str  # the SRV's element in the DUIS Body
     body: Payload  # reads below that element
-    xml: bytes = field(repr=False, default=b"")  # as device_drivers.simulated.countersignature makes it
+    xml: bytes = field(repr=False, default=b"")  # as gateway.countersignature makes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from device_drivers.dcc.identities import simulated_pki
 from device_drivers.dcc.signature import Ring
 from device_drivers.dlms.counters import CounterStore
 from device_drivers.named import NamedDevice
-from device_drivers.simulated.countersignature import countersigned
+from device_drivers.simulated.gateway.countersignature import countersigned
 from device_drivers.simulated.keys import key_ring
 from device_drivers.simulated.s1sp import (
     configuration,
@@ -52,7 +52,7 @@ from device_drivers.simulated.s1sp.refusal import (
 )
 from device_drivers.simulated.s1sp.sessions import Sessions
 from device_drivers.simulated.s1sp.steps import Job, Step
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, WanHead
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, WanHead
 from harness.domain.errors import AccessRefused, HarnessError, ProtocolViolation, UsageError
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.instruments import Body

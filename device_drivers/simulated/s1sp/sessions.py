@@ -10,7 +10,7 @@ from device_drivers.dlms.client import DlmsClient
 from device_drivers.dlms.counters import CounterStore
 from device_drivers.named import NamedDevice
 from device_drivers.simulated.keys import S1SP, KeyRing
-from device_drivers.simulated.wan import WanHead
+from device_drivers.simulated.wan.head import WanHead
 from harness.domain.words import DeviceType
 
 _PATIENCE = 60.0  # real seconds; lab time is the hub's affair

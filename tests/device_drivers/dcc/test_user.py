@@ -17,7 +17,7 @@ from device_drivers.dcc.tree import as_document, fragment, parse
 from device_drivers.dcc.user import RigUser, gateway_settler
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.s1sp.answer import Smets1Answer
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable
 from device_drivers.utrn import parse_utrn
 from harness.domain.errors import DeviceTimeout, LinkLost, UsageError
 from harness.domain.faults import DROP, Fault, Place, Point

@@ -10,8 +10,8 @@ import pytest
 
 from device_drivers.simulated.bench import SimulatedBench
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.esme import EsmeTwin
-from device_drivers.simulated.gsme import GsmeTwin
+from device_drivers.simulated.meters.esme import EsmeTwin
+from device_drivers.simulated.meters.gsme import GsmeTwin
 from device_drivers.simulated.twin import AlertRaised
 from harness.domain.faults import Fault, Interceptions, Place
 from harness.domain.lab import DeviceModel, DeviceModelCombination, Rig, RigDevice, Simulation

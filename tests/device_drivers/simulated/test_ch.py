@@ -13,7 +13,7 @@ from device_drivers.objects import ESME, GSME
 from device_drivers.simulated.ch import AWAKE, SMS_WAKE_UP, ChTwin
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.twin import Twin
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable, WanHead
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable, WanHead
 from harness.domain.errors import AccessRefused
 from harness.domain.faults import DROP, Fault, Interceptions, Place, Point
 from harness.domain.lab import DeviceModel, DeviceModelCombination, Rig, RigDevice, Simulation

@@ -20,7 +20,7 @@ from device_drivers.dlms.counters import MemoryCounters
 from device_drivers.named import NamedDevice, NoTrace
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, S1SP, key_ring
 from device_drivers.simulated.rig import Site, build_twins, derived_seed, open_simulated_rig, stand_up
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable, WanHead
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable, WanHead
 from harness.config import load_lab
 from harness.domain.errors import (
     AccessRefused,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from device_drivers.simulated.admission import INFERRED
+from device_drivers.simulated.gateway.admission import INFERRED
 from harness.domain.faults import Fault, Place, Point
 from harness.domain.lab import Lab
 

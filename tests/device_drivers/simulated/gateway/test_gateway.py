@@ -16,8 +16,8 @@ from device_drivers.dcc.identities import simulated_identities, simulated_pki
 from device_drivers.dcc.pki import client_context
 from device_drivers.dcc.signature import Ring
 from device_drivers.dcc.tree import parse, serialise
-from device_drivers.simulated.countersignature import countersigned
-from device_drivers.simulated.wan import HubAlert
+from device_drivers.simulated.gateway.countersignature import countersigned
+from device_drivers.simulated.wan.head import HubAlert
 from harness.domain.errors import LinkLost
 from harness.domain.faults import DROP, Fault, Place, Point
 from harness.domain.lab import Lab

@@ -11,7 +11,7 @@ import pytest
 
 from device_drivers.dcc.duis import ResponseMessage
 from device_drivers.dcc.tree import parse
-from device_drivers.simulated.wan import HubAlert
+from device_drivers.simulated.wan.head import HubAlert
 from harness.domain.errors import AccessRefused
 from harness.domain.faults import DROP, Fault, Place, Point
 from harness.domain.lab import Lab

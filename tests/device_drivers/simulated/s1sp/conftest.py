@@ -20,15 +20,15 @@ from device_drivers.dcc.signature import Signer
 from device_drivers.dlms.counters import MemoryCounters
 from device_drivers.dlms.server import DlmsServer
 from device_drivers.simulated.cosem import TwinModel
-from device_drivers.simulated.delivery import Signers, Writer
-from device_drivers.simulated.gsme import GsmeTwin
-from device_drivers.simulated.hub_wan import HubWan
+from device_drivers.simulated.gateway.delivery import Signers, Writer
 from device_drivers.simulated.keys import S1SP, key_ring, server_title
+from device_drivers.simulated.meters.gsme import GsmeTwin
 from device_drivers.simulated.rig import Twins, build_twins
 from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
 from device_drivers.simulated.s1sp.s1sp import S1sp
 from device_drivers.simulated.twin import Twin
-from device_drivers.simulated.wan import WanHead
+from device_drivers.simulated.wan.head import WanHead
+from device_drivers.simulated.wan.hub import HubWan
 from harness.config import load_lab
 from harness.domain.faults import Fault, Interceptions, Place
 from harness.domain.instruments import Body

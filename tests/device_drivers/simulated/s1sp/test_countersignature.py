@@ -11,7 +11,7 @@ import pytest
 from device_drivers.dcc.identities import simulated_pki
 from device_drivers.dcc.pki import stranger
 from device_drivers.dcc.signature import Ring, SignatureRefused, Signer
-from device_drivers.simulated.countersignature import countersign, countersigned
+from device_drivers.simulated.gateway.countersignature import countersign, countersigned
 from harness.domain.faults import Fault, Place, Point
 from harness.domain.words import DeviceType
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from device_drivers.simulated.s1sp.s1sp import STEPS
-from device_drivers.simulated.wan import DeviceSilent, HubUnreachable
+from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
 from harness.domain.errors import UsageError
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 from harness.domain.words import DeviceType, UserRole

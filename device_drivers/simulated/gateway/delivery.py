@@ -20,9 +20,9 @@ from device_drivers.dcc.counters import milliseconds
 from device_drivers.dcc.duis import RequestId, RequestMessage
 from device_drivers.dcc.http import XML, HttpClient
 from device_drivers.dcc.signature import Signer
-from device_drivers.simulated.countersignature import countersign
+from device_drivers.simulated.gateway.countersignature import countersign
 from device_drivers.simulated.s1sp.answer import Smets1Answer
-from device_drivers.simulated.wan import HubAlert
+from device_drivers.simulated.wan.head import HubAlert
 from harness.domain.errors import LinkLost
 from harness.domain.faults import Interceptions, Point
 from harness.domain.instruments import Body

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.hub_wan import HubWan
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable, WanHead
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable, WanHead
+from device_drivers.simulated.wan.hub import HubWan
 from harness.domain.errors import LinkLost
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

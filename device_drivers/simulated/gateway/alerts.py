@@ -16,9 +16,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from device_drivers.dcc.duis import RequestId
-from device_drivers.simulated.delivery import S1spAlert, Writer
-from device_drivers.simulated.inventory import Inventory
-from device_drivers.simulated.wan import HubAlert
+from device_drivers.simulated.gateway.delivery import S1spAlert, Writer
+from device_drivers.simulated.gateway.inventory import Inventory
+from device_drivers.simulated.wan.head import HubAlert
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Lab
 from harness.domain.words import UserRole

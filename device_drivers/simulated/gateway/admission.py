@@ -16,7 +16,7 @@ from lxml import etree
 
 from device_drivers.dcc.duis import SERVICE_OF, RequestMessage
 from device_drivers.dcc.signature import Ring, SignatureRefused
-from device_drivers.simulated.inventory import COMMISSIONED, Inventory, Record
+from device_drivers.simulated.gateway.inventory import COMMISSIONED, Inventory, Record
 from harness.domain.faults import Interceptions, Point
 from harness.domain.lab import Lab, ServiceRequest
 from harness.domain.words import DeviceType, UserRole

@@ -13,7 +13,7 @@ are made good when power returns, so that the profile has a row for each half ho
 **Faults**: besides the points of :mod:`device_drivers.simulated.twin`, a meter passes at Point.TICK, by the
 register's name, each increment in J (``active_import`` …) or ml (``gas_volume``), and ``tou_registers``
 (whole Wh or litres that go to the register of the hour; DROP counts them nowhere and charges nothing). What
-passes Point.POWER is said in :mod:`device_drivers.simulated.keeping`.
+passes Point.POWER is said in :mod:`device_drivers.simulated.meters.keeping`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from functools import partial
 from typing import Any, Final
 
 from device_drivers.objects import ObjectTable
-from device_drivers.simulated.agenda import NEVER, Agenda, Entry, every
-from device_drivers.simulated.calendars import NonDisablement, next_billing
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.credit import CreditControl
-from device_drivers.simulated.display import display_text
-from device_drivers.simulated.energy import DAY, HALF_HOUR, HOUR, Counter, micros, moment
-from device_drivers.simulated.keeping import kept_state, restore
-from device_drivers.simulated.prepayment import AMOUNTS, GRAIN, Account, grains, grains_per_wh
-from device_drivers.simulated.settings import TARIFF_SETTINGS, refusal
-from device_drivers.simulated.stepping import SteppingTwin
-from device_drivers.simulated.supply import Supply
-from device_drivers.simulated.tariff import Tariff
+from device_drivers.simulated.meters.agenda import NEVER, Agenda, Entry, every
+from device_drivers.simulated.meters.calendars import NonDisablement, next_billing
+from device_drivers.simulated.meters.credit import CreditControl
+from device_drivers.simulated.meters.display import display_text
+from device_drivers.simulated.meters.energy import DAY, HALF_HOUR, HOUR, Counter, micros, moment
+from device_drivers.simulated.meters.keeping import kept_state, restore
+from device_drivers.simulated.meters.prepayment import AMOUNTS, GRAIN, Account, grains, grains_per_wh
+from device_drivers.simulated.meters.settings import TARIFF_SETTINGS, refusal
+from device_drivers.simulated.meters.stepping import SteppingTwin
+from device_drivers.simulated.meters.supply import Supply
+from device_drivers.simulated.meters.tariff import Tariff
 from harness.domain.errors import AccessRefused
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import RigDevice

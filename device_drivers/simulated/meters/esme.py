@@ -13,17 +13,17 @@ from random import Random
 from typing import Any
 
 from device_drivers.objects import ESME
-from device_drivers.simulated import history
-from device_drivers.simulated.agenda import Entry
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.energy import JOULES_PER_WH, MICRO, Counter
-from device_drivers.simulated.load_limit import LoadLimit
 from device_drivers.simulated.logs import Row
-from device_drivers.simulated.meter import MeterTwin
-from device_drivers.simulated.prepayment import NO_MONEY
-from device_drivers.simulated.settings import ESME_DEFAULTS
-from device_drivers.simulated.tariff import BLOCKS
-from device_drivers.simulated.voltage import VoltageMonitor
+from device_drivers.simulated.meters import history
+from device_drivers.simulated.meters.agenda import Entry
+from device_drivers.simulated.meters.energy import JOULES_PER_WH, MICRO, Counter
+from device_drivers.simulated.meters.load_limit import LoadLimit
+from device_drivers.simulated.meters.meter import MeterTwin
+from device_drivers.simulated.meters.prepayment import NO_MONEY
+from device_drivers.simulated.meters.settings import ESME_DEFAULTS
+from device_drivers.simulated.meters.tariff import BLOCKS
+from device_drivers.simulated.meters.voltage import VoltageMonitor
 from harness.domain.faults import Interceptions
 from harness.domain.lab import Rig, RigDevice
 

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_drivers.simulated.energy import JOULES_PER_WH, MICRO, Counter
+from device_drivers.simulated.meters.energy import JOULES_PER_WH, MICRO, Counter
 
 Build = Callable[..., Any]
 Life = list[tuple[Any, ...]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from device_drivers.simulated.prepayment import GRAIN, Account
-from device_drivers.simulated.supply import Supply
+from device_drivers.simulated.meters.prepayment import GRAIN, Account
+from device_drivers.simulated.meters.supply import Supply
 from device_drivers.utrn import parse_utrn
 from harness.domain.errors import AccessRefused
 

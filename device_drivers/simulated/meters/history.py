@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from device_drivers.simulated.logs import Row
-from device_drivers.simulated.tariff import Tariff
+from device_drivers.simulated.meters.tariff import Tariff
 
 HALF_HOUR: Final = timedelta(minutes=30)
 _SLOTS: Final = 48

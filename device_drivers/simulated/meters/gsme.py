@@ -15,9 +15,9 @@ from random import Random
 from typing import Any
 
 from device_drivers.objects import GSME
-from device_drivers.simulated import history
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.energy import (
+from device_drivers.simulated.meters import history
+from device_drivers.simulated.meters.energy import (
     DAY,
     LITRE_HOURS_PER_ML,
     ML_PER_LITRE,
@@ -26,10 +26,10 @@ from device_drivers.simulated.energy import (
     micros,
     moment,
 )
-from device_drivers.simulated.meter import MeterTwin
-from device_drivers.simulated.prepayment import NO_MONEY
-from device_drivers.simulated.settings import GSME_DEFAULTS
-from device_drivers.simulated.tariff import BLOCKS
+from device_drivers.simulated.meters.meter import MeterTwin
+from device_drivers.simulated.meters.prepayment import NO_MONEY
+from device_drivers.simulated.meters.settings import GSME_DEFAULTS
+from device_drivers.simulated.meters.tariff import BLOCKS
 from harness.domain.faults import Interceptions
 from harness.domain.lab import Rig, RigDevice
 

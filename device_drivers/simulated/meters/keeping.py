@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from device_drivers.simulated.prepayment import Account
+from device_drivers.simulated.meters.prepayment import Account
 from harness.domain.words import SupplyState
 
 if TYPE_CHECKING:
-    from device_drivers.simulated.meter import MeterTwin
+    from device_drivers.simulated.meters.meter import MeterTwin
 
 _ACCOUNT: Final = {field.name: field.default for field in fields(Account) if field.name != "terms"}
 

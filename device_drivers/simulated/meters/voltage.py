@@ -10,8 +10,8 @@ from collections.abc import Callable, MutableMapping
 from decimal import Decimal
 from typing import Any
 
-from device_drivers.simulated.energy import SECOND, moment
 from device_drivers.simulated.logs import LogBook
+from device_drivers.simulated.meters.energy import SECOND, moment
 
 OVER, UNDER = 0x0015, 0x0016
 

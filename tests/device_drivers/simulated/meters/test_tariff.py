@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_drivers.simulated.calendars import fits, next_billing
+from device_drivers.simulated.meters.calendars import fits, next_billing
 from harness.domain.errors import AccessRefused
 
 ANY_DATE = {"year": 0xFFFF, "month": 0xFF, "day": 0xFF, "weekday": 0xFF}

@@ -26,13 +26,13 @@ from device_drivers.dcc.duis import SERVICE_OF, RequestId, RequestMessage
 from device_drivers.dcc.http import PLAIN, XML, xml_route
 from device_drivers.dcc.schemas import Schemas
 from device_drivers.dcc.tree import parse
-from device_drivers.simulated.admission import Admission
-from device_drivers.simulated.alerts import Alerts
-from device_drivers.simulated.delivery import Outbound, Writer
-from device_drivers.simulated.inventory import COMMISSIONED, Inventory, Record
-from device_drivers.simulated.non_device import Answer, NonDevice
+from device_drivers.simulated.gateway.admission import Admission
+from device_drivers.simulated.gateway.alerts import Alerts
+from device_drivers.simulated.gateway.delivery import Outbound, Writer
+from device_drivers.simulated.gateway.inventory import COMMISSIONED, Inventory, Record
+from device_drivers.simulated.gateway.non_device import Answer, NonDevice
 from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
-from device_drivers.simulated.wan import DeviceSilent, HubAlert, HubUnreachable
+from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Lab

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import count
 from typing import Protocol
 
-from device_drivers.simulated.wan import HubUnreachable
-from device_drivers.simulated.wan_frames import ANSWER_SECONDS, HELLO_SECONDS, Frame, Line, read_bytes
+from device_drivers.simulated.wan.frames import ANSWER_SECONDS, HELLO_SECONDS, Frame, Line, read_bytes
+from device_drivers.simulated.wan.head import HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
 
 

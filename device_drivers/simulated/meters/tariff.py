@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from device_drivers.simulated import calendars
-from device_drivers.simulated.energy import DAY, HOUR, MINUTE, moment
+from device_drivers.simulated.meters import calendars
+from device_drivers.simulated.meters.energy import DAY, HOUR, MINUTE, moment
 
 BLOCKS = 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from device_drivers.simulated.prepayment import Account
+from device_drivers.simulated.meters.prepayment import Account
 from harness.domain.words import SupplyState
 
 _MILLIPENCE_PER_POUND = 100_000

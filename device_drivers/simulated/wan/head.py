@@ -23,7 +23,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from device_drivers.simulated.wan_frames import (
+from device_drivers.simulated.wan.frames import (
     ANSWER_SECONDS,
     HELLO_SECONDS,
     Frame,

@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 
 from device_drivers.objects import ObjectTable
-from device_drivers.simulated.agenda import NEVER, Agenda
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.energy import micros, moment
+from device_drivers.simulated.meters.agenda import NEVER, Agenda
+from device_drivers.simulated.meters.energy import micros, moment
 from device_drivers.simulated.twin import Twin
 from harness.domain.faults import Interceptions
 from harness.domain.lab import RigDevice

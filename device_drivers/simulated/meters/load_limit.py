@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from device_drivers.simulated.energy import SECOND
+from device_drivers.simulated.meters.energy import SECOND
 
 
 class LoadLimit:

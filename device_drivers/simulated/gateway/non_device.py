@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from device_drivers.dcc.duis import RequestId, RequestMessage
-from device_drivers.simulated.inventory import COMMISSIONED, Inventory, Record
+from device_drivers.simulated.gateway.inventory import COMMISSIONED, Inventory, Record
 from harness.domain.errors import ProtocolViolation
 from harness.domain.instruments import Body
 from harness.domain.payload import Payload

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from device_drivers.forms import UNSET
-from device_drivers.simulated.prepayment import SCALES
-from device_drivers.simulated.tariff import BLOCKS, two_rates
+from device_drivers.simulated.meters.prepayment import SCALES
+from device_drivers.simulated.meters.tariff import BLOCKS, two_rates
 from harness.domain.words import PaymentMode
 
 _NO_DEBT = {"rate": 0, "scale": -5, "period": "DAILY"}

@@ -1,0 +1,1 @@
+"""The meter twins: what an ESME and a GSME are made of, apart from any protocol."""

@@ -1,0 +1,1 @@
+"""The connection between a hub and the S1SP, both ends."""
