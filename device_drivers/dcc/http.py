@@ -46,6 +46,12 @@ class _Server(uvicorn.Server):
         await self.on_tick(0)
         await self._told.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # whose peers do not answer TLS's goodbye
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop lets go of them
+
     def stop(self) -> None:
         """From any thread."""
         if self._loop is not None and not self._loop.is_closed():

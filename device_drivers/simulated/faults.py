@@ -119,7 +119,7 @@ FAULTS: tuple[Fault, ...] = (
         Point.WRITE,
         "setting the clock is acknowledged, and the clock is left as it was",
         _lose("clock"),
-        srvs=("6.11",),
+        srvs=("6.11", "8.1.1"),
     ),
     Fault(
         "esme-price-not-applied",

@@ -85,7 +85,7 @@ def test_a_clock_that_is_off_is_set_right(
     _expect_clock(evidence, meter, clock, timedelta(0), "after a power cut")
 
 
-@pytest.mark.srv("6.11")
+@pytest.mark.srv("6.11", "4.8.1")
 @pytest.mark.ttm("TTM-6.11-E-03", "TTM-6.11-G-03")
 @pytest.mark.devices("ESME", "GSME")
 def test_metering_goes_on_when_the_clock_is_set(

@@ -6,9 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from harness.domain.instruments import Bench, Device, EvidenceLog, LabClock, Meter, RigInHand, ServiceUser
+from harness.domain.instruments import (
+    Bench,
+    Device,
+    Esme,
+    EvidenceLog,
+    LabClock,
+    Meter,
+    RigInHand,
+    ServiceUser,
+)
 from harness.domain.words import DeviceType, UserRole
-from test_packs.arrange import Event, Served, watch_alerts
+from test_packs.arrange import Event, Served, power_cut, watch_alerts
 from test_packs.estate import UNKNOWN_DEVICE, expect_refused
 
 pytestmark = pytest.mark.functional_group("The installation")
@@ -48,6 +57,25 @@ def test_an_alert_reaches_the_user_once_as_the_meter_logged_it(
     apart = abs(alert.timestamp - row.timestamp)
     evidence.expect_between("alert and log apart", found=apart, low=timedelta(0), high=timedelta(seconds=1))
     evidence.expect("the alert says what happened", found=bool(alert.description), expected=True)
+
+
+@pytest.mark.ttm("TTM-AK-5.4a-02", "TTM-AK-20.13b-02")
+@pytest.mark.devices("ESME")
+def test_a_power_cut_is_alerted_and_its_end_too(
+    user: ServiceUser, esme: Esme, bench: Bench, clock: LabClock, evidence: EvidenceLog
+) -> None:
+    """Clause 5.4(a): the loss of power and its return are alerted once each, each at its time."""
+    alerts, duration = watch_alerts(user, clock, esme), timedelta(minutes=25)
+    lost = clock.now()
+    power_cut(bench, clock, duration)
+    times = {}
+    for event, due in ((Event.POWER_LOST, lost), (Event.POWER_RESTORED, lost + duration)):
+        alerts.expect_once(evidence, event)
+        times[event] = next(alert.timestamp for alert in alerts.all() if alert.code == event.alert)
+        low, high = due - timedelta(seconds=2), due + timedelta(seconds=10)
+        evidence.expect_between(f"time of alert {event.alert}", found=times[event], low=low, high=high)
+    codes = [alert.code for alert in alerts.all()]
+    evidence.expect("all alerts", found=codes, expected=[event.alert for event in times])
 
 
 @pytest.mark.srv("11.2")

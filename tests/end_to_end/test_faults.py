@@ -66,7 +66,11 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     "response-of-another-device": BY_A_RESPONSE,
     "response-late": BY_A_RESPONSE,
     "response-signature-broken": BY_A_RESPONSE,
-    "response-delivered-twice": {"test_each_answer_comes_once": "counts the messages that came"},
+    "response-delivered-twice": {"test_each_answer_comes_once": "counts the messages that came"}
+    | dict.fromkeys(
+        {*ANSWERED} - {"test_the_standing_charge_is_taken_once_a_day"},
+        "watches that nothing else happens, a second answer among it",
+    ),
 }
 """For faults that are about no SRV: the tests that have a reason to fail, with the reason."""
 
