@@ -185,6 +185,11 @@ def added_rows(before: Sequence[T], after: Sequence[T]) -> tuple[T, ...]:
     return tuple(after[len(before) - lost :])
 
 
+def expect_held(evidence: EvidenceLog, meter: Device, when: str, due: Mapping[str, Any]) -> None:
+    """The meter holds each item with the value due, read at its own port."""
+    evidence.expect(f"what the meter holds {when}", found=dict(meter.read_many(tuple(due))), expected=due)
+
+
 def midnight_after(moment: datetime) -> datetime:
     """The next midnight of UTC, by which the meters keep their days."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
