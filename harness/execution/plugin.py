@@ -16,6 +16,7 @@ _MARKS = (
     "ttm(id, ...): the Test Traceability Matrix ids that the test shows",
     "srv(variant, ...): the Service Reference Variants that the test uses",
     "devices(type, ...): the device types that the test is about or needs",
+    "duis_schema: rests on the DCC's check against the schema; not planned on a simulated lab without it",
     "functional_group(name): the functional group of the heatmap",
 )
 

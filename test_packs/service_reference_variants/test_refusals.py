@@ -179,6 +179,7 @@ def _out_of_range(meter: Device) -> tuple[Ask, ...]:
 @pytest.mark.ttm("TTM-REF-1-E-05", "TTM-REF-2-E-05", "TTM-REF-3-E-05", "TTM-REF-4-E-05", "TTM-REF-6-E-05")
 @pytest.mark.ttm("TTM-REF-1-G-05", "TTM-REF-2-G-05", "TTM-REF-3-G-05", "TTM-REF-4-G-05", "TTM-REF-6-G-05")
 @pytest.mark.devices("ESME", "GSME")
+@pytest.mark.duis_schema
 def test_a_value_out_of_range_is_refused_or_declined(
     door: Doorkeeper, served: Served, user: ServiceUser, meter: Meter
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_request_for_the_other_kind_of_meter_is_refused(
 @pytest.mark.srv("8.9", "8.11")
 @pytest.mark.ttm("TTM-REF-8-C-01", "TTM-REF-8-C-02", "TTM-REF-8-C-03", "TTM-REF-8-C-04", "TTM-REF-8-C-05")
 @pytest.mark.devices("CH")
+@pytest.mark.duis_schema
 def test_the_hub_is_asked_rightly_or_not_at_all(
     door: Doorkeeper, served: Served, user: ServiceUser, ch: CommunicationsHub
 ) -> None:

@@ -119,6 +119,7 @@ def test_an_unknown_device_is_refused_by_the_dcc(
 @pytest.mark.srv("8.2", "12.2")
 @pytest.mark.ttm("TTM-REF-12-D-05")
 @pytest.mark.devices("ESME", "GSME")
+@pytest.mark.duis_schema
 def test_a_value_out_of_range_is_refused_by_the_dcc(
     unchanged: Unchanged, user: ServiceUser, rig: RigInHand, meter: Meter, evidence: EvidenceLog
 ) -> None:

@@ -177,3 +177,11 @@ def test_a_test_that_shows_nothing_of_the_matrix_cannot_be_planned(lab: Lab, mar
 def test_a_dmc_without_a_rig_is_planned_as_not_run(lab: Lab) -> None:
     bare = replace(lab, rigs=())
     assert "no rig of DMC" in planned_test(item(lab, pytest.mark.ttm("T-ALL")), TTM, bare).not_run
+
+
+def test_what_rests_on_the_schema_is_planned_only_where_the_dcc_checks_it(lab: Lab) -> None:
+    mark = pytest.mark.duis_schema
+    without = replace(lab, dcc=replace(lab.dcc, schemas=None))
+    assert not devices(without, mark)
+    assert devices(replace(lab, dcc=replace(lab.dcc, schemas=REPO)), mark)
+    assert devices(replace(without, dcc=replace(without.dcc, gateway="https://127.0.0.1:8079")), mark)
