@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from device_drivers.bench import open_bench
+from device_drivers.bench.capture import open_capture
+from device_drivers.bench.controller import open_controller
 from device_drivers.doors import plugins
+from device_drivers.user import open_user
 from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
-from harness.domain.instruments import Bench, Device, LabClock, ServiceUser
-from harness.domain.lab import Lab, Rig, RigDevice
+from harness.domain.instruments import Bench, Capture, Device, LabClock, RigController, ServiceUser
+from harness.domain.lab import Door, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
 from harness.hooks import Driver, Trace
 
@@ -28,11 +32,58 @@ class HeldRig:
     bench: Bench
     clock: LabClock
     user: ServiceUser
+    controller: RigController
+    capture: Capture
     held: ExitStack = field(repr=False)
+    displays: Mapping[DeviceType, Callable[[], str]] = field(default_factory=dict, repr=False)
+
+    def display(self, device: DeviceType) -> str | None:
+        return self.displays[device]() if device in self.displays else None
 
     def close(self) -> None:
         """Bench safe, then everything let go in the reverse order of opening; a second call does nothing."""
         self.held.close()
+
+
+def take_in_hand(
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    clock: LabClock,
+    trace: Trace,
+    held: ExitStack,
+    *,
+    devices: Collection[DeviceType] | None = None,
+    bench: Bench | None = None,
+    displays: Mapping[DeviceType, Callable[[], str]] | None = None,
+) -> HeldRig:
+    """The rig behind its doors, be they real or a twin's; what ``held`` has is the rig's from now on.
+
+    ``bench`` stands where the rig has one that needs no driver.
+    """
+    controller = open_controller(rig, lab, trace)
+    held.callback(controller.close)
+    if bench is None:
+        bench = open_bench(rig, lab, trace, controller)
+        held.callback(closing(bench))
+    held.callback(bench.safe)
+    wanted = {
+        type_: replace(device, door=reached(device.door, controller))
+        for type_, device in rig.devices.items()
+        if devices is None or type_ in devices
+    }
+    user = open_user(services, rig, clock, trace, lab, held)
+    connected = connect_devices(lab, replace(rig, devices=wanted), clock, trace, held)
+    capture = open_capture(rig, controller, trace)
+    return HeldRig(rig, connected, bench, clock, user, controller, capture, held.pop_all(), displays or {})
+
+
+def reached(door: Door | None, controller: RigController) -> Door | None:
+    """The door as it is reached from here: a port behind the controller becomes a forwarded one."""
+    if door is None or not door.via_controller:
+        return door
+    host, port = controller.forward(str(door.parameters["host"]), int(door.parameters["port"]))
+    return replace(door, parameters={**door.parameters, "host": host, "port": port}, via_controller=False)
 
 
 def connect_devices(
@@ -52,7 +103,7 @@ def connect_devices(
         driver = _driver(lab, device_type, device.door.protocol)
         try:
             opened = driver.connect(device, device.door, lab, clock, trace)
-            held.callback(_closing(opened))
+            held.callback(closing(opened))
             hold_to_baseline(rig, device, opened)
         except DeviceFault as fault:
             raise LabFault(
@@ -109,8 +160,9 @@ def _driver(lab: Lab, device_type: DeviceType, protocol: str) -> Driver:
     )
 
 
-def _closing(device: Device) -> Callable[[], Any]:
-    return getattr(device, "close", None) or _nothing  # a third party's driver may have nothing to close
+def closing(opened: object) -> Callable[[], Any]:
+    """What closes a device or bench; a third party's may have nothing to close."""
+    return getattr(opened, "close", None) or _nothing
 
 
 def _nothing() -> None:

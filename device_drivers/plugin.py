@@ -5,7 +5,7 @@ Nothing heavy is imported here: every pytest session loads this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.domain.faults import Fault
@@ -52,16 +52,21 @@ def harness_start_lab(lab: Lab, run: RunContext) -> LabServices:
 
 @hookimpl
 def harness_open_rig(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    run: RunContext,
+    trace: Trace,
+    devices: Collection[DeviceType] | None,
 ) -> RigInHand:
     """Twins for a rig that says so; else the devices behind the rig's doors."""
     if rig.simulation is not None:
         from device_drivers.simulated.rig import open_simulated_rig
 
-        return open_simulated_rig(lab, rig, services, run, trace)
+        return open_simulated_rig(lab, rig, services, run, trace, devices)
     from device_drivers.physical import open_physical_rig
 
-    return open_physical_rig(lab, rig, services, run, trace)
+    return open_physical_rig(lab, rig, services, run, trace, devices)
 
 
 @hookimpl

@@ -7,7 +7,7 @@ A plugin is a module or object with functions named as below, handed over by an 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,8 @@ import pluggy
 
 from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault
-from harness.domain.instruments import Device, LabClock, RigInHand
+from harness.domain.findings import Finding
+from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
 from harness.domain.lab import Door, Lab, Rig, RigDevice
 from harness.domain.stand_in import Listing
 from harness.domain.words import DeviceType
@@ -88,6 +89,19 @@ class Driver:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchDriver:
+    """A driver for a kind of bench, as a lab file's ``bench.kind`` names it.
+
+    ``open`` raises :class:`~harness.domain.errors.BenchFault` where the bench cannot be reached. A bench that
+    has a ``close`` is closed, after :meth:`~harness.domain.instruments.Bench.safe`, when the rig is put down.
+    """
+
+    kind: str
+    open: Callable[[Rig, Lab, Trace, RigController], Bench]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Renderer:
     """An export made from a finished run folder: ``render`` writes into it and returns what it wrote."""
 
@@ -108,6 +122,10 @@ class Specification:
         """Drivers by device type and protocol."""
 
     @hookspec
+    def harness_benches(self) -> Iterable[BenchDriver]:  # type: ignore[empty-body]
+        """Bench drivers by kind."""
+
+    @hookspec
     def harness_faults(self) -> Iterable[Fault]:  # type: ignore[empty-body]
         """Twin faults that ``harness run --fault NAME`` can switch on."""
 
@@ -121,9 +139,27 @@ class Specification:
 
     @hookspec(firstresult=True)
     def harness_open_rig(
-        self, lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+        self,
+        lab: Lab,
+        rig: Rig,
+        services: Mapping[str, Any],
+        run: RunContext,
+        trace: Trace,
+        devices: Collection[DeviceType] | None,
     ) -> RigInHand | None:
-        """Take a rig in hand. Called in the worker that holds the rig's lease."""
+        """Take a rig in hand. Called in the process that holds the rig's lease.
+
+        ``devices`` names those that are wanted, ``None`` all: the doors of the others stay closed.
+        """
+
+    @hookspec(firstresult=True)
+    def harness_check_rig(
+        self, lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    ) -> Iterable[Finding] | None:
+        """Try every door of a rig by itself, its bench, controller and captures, and say what came back.
+
+        One that is wrong does not hide another. Called in the process that holds the rig's lease.
+        """
 
     @hookspec(firstresult=True)
     def harness_stand_up(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import NoReturn
 
+from device_drivers.doors import plugins
 from harness.domain.errors import BenchFault, ConfigurationError
-from harness.domain.instruments import Bench, Flow
-from harness.domain.lab import Rig
+from harness.domain.instruments import Bench, Flow, RigController
+from harness.domain.lab import Lab, Rig
 from harness.domain.words import DeviceType
 from harness.hooks import Trace
 
@@ -50,19 +50,17 @@ class NoBench:
         )
 
 
-BENCHES: Mapping[str, Callable[[Rig, Trace], Bench]] = {}
-"""Bench drivers by kind. Each opens the bench of a rig, and raises :class:`BenchFault` if it cannot."""
-
-
-def open_bench(rig: Rig, trace: Trace) -> Bench:
+def open_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> Bench:
     """The rig's bench; :class:`NoBench` where the lab file describes none."""
-    if not rig.bench:
-        return NoBench(rig.id)
     kind = str(rig.bench.get("kind", ""))
-    if kind not in BENCHES:
-        near = get_close_matches(kind, BENCHES, n=1)
+    if not kind:
+        return NoBench(rig.id)
+    known = {driver.kind: driver for some in plugins(lab.plugins).hook.harness_benches() for driver in some}
+    if kind not in known:
+        near = get_close_matches(kind, known, n=1)
         raise ConfigurationError(
             f"rig {rig.id}: no bench driver for kind {kind!r}",
-            remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(BENCHES) or 'none'}",
+            remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}",
         )
-    return BENCHES[kind](rig, trace)
+    bench: Bench = known[kind].open(rig, lab, trace, controller)
+    return bench

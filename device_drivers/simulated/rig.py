@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from device_drivers.assembly import HeldRig, chosen_faults, connect_devices
+from device_drivers.assembly import HeldRig, chosen_faults, take_in_hand
 from device_drivers.dlms.counters import CounterStore, FileCounters, ServerCounters
 from device_drivers.dlms.security import Association
 from device_drivers.dlms.server import DlmsServer
@@ -21,7 +21,6 @@ from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, S1SP, KeyR
 from device_drivers.simulated.meters.esme import EsmeTwin
 from device_drivers.simulated.meters.gsme import GsmeTwin
 from device_drivers.simulated.twin import Twin
-from device_drivers.user import open_user
 from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault, Interceptions, Place
 from harness.domain.lab import Door, Lab, Rig, RigDevice
@@ -48,6 +47,10 @@ class Twins:
     def all(self) -> tuple[Twin, ...]:
         """Hub first."""
         return tuple(twin for twin in (self.hub, self.esme, self.gsme) if twin is not None)
+
+    def displays(self) -> dict[DeviceType, Callable[[], str]]:
+        """What each meter's display shows, by device type."""
+        return {meter.device.type: meter.display for meter in (self.esme, self.gsme) if meter is not None}
 
 
 def build_twins(rig: Rig, seed: int, faults: tuple[Fault, ...] = ()) -> Twins:
@@ -109,7 +112,12 @@ def stand_up(
 
 
 def open_simulated_rig(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    run: RunContext,
+    trace: Trace,
+    devices: Collection[DeviceType] | None = None,
 ) -> HeldRig:
     """Build the twins, connect their hub to the S1SP at ``services["wan"]``, and drivers to their ports.
 
@@ -121,10 +129,10 @@ def open_simulated_rig(
         site = stand_up(rig, key_ring(lab), twins, held)
         if services:
             join_the_dcc(twins, services, held)
-        user = open_user(services, site.rig, twins.clock, trace, lab, held)
-        devices = connect_devices(lab, site.rig, twins.clock, trace, held)
-        held.callback(site.bench.safe)
-        return HeldRig(site.rig, devices, site.bench, twins.clock, user, held.pop_all())
+        return take_in_hand(
+            lab, site.rig, services, twins.clock, trace, held,
+            devices=devices, bench=site.bench, displays=twins.displays(),
+        )  # fmt: skip
 
 
 class _TwinServer(DlmsServer):

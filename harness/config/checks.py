@@ -10,6 +10,7 @@ from harness.config.document import Document, Place
 from harness.config.models import (
     DeviceModelFile,
     DmcFile,
+    DoorFile,
     EnvironmentFile,
     EpclFile,
     LabFile,
@@ -195,11 +196,22 @@ def _check_device(
         page.wrong(
             place, "has no door, and the rig no simulation", "say how the device is reached, under door:"
         )
-    for key in ("door", "security"):
-        if rig.simulation is not None and getattr(device, key) is not None:
-            page.wrong(
-                (*place, key), "a twin says for itself where it listens", f"remove {key}: or simulation:"
-            )
+    if rig.simulation is not None and device.security is not None:
+        page.wrong(
+            (*place, "security"), "a twin has credentials of its own", "remove security: or simulation:"
+        )
+    _check_door(page, (*place, "door"), rig, device.door)
+
+
+def _check_door(page: _Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
+    if door is None:
+        return
+    if rig.simulation is not None and door.parameters:
+        page.wrong((*place, "parameters"), "a twin says for itself where it listens", "remove parameters:")
+    if door.via_controller and rig.controller is None:
+        page.wrong((*place, "via_controller"), "the rig has no controller", "describe it under controller:")
+    if door.optical and door.optical.mode != "mode-c" and door.protocol == "dlms" and door.hdlc is None:
+        page.wrong((*place, "optical"), "DLMS on an optical port goes in HDLC frames", "add hdlc: {}")
 
 
 def _device_ids(place: Place, rig: RigFile) -> Iterator[tuple[Place, str]]:

@@ -29,6 +29,8 @@ from harness.config.models import (
 from harness.config.problems import FileProblems, Problems
 from harness.config.validation import validate
 from harness.domain.lab import (
+    CaptureLine,
+    Controller,
     DccLink,
     DeviceModel,
     DeviceModelCombination,
@@ -36,7 +38,9 @@ from harness.domain.lab import (
     Door,
     Environment,
     EpclEntry,
+    Hdlc,
     Lab,
+    OpticalPort,
     Rig,
     RigDevice,
     ServiceRequest,
@@ -199,6 +203,8 @@ class _Building:
             export_mpan=item.export_mpan or "",
             simulation=_simulation(item),
             bench=item.bench,
+            controller=Controller(**dict(item.controller)) if item.controller else None,
+            captures={name: CaptureLine(**dict(line)) for name, line in item.captures.items()},
             place=item.place,
         )
 
@@ -214,7 +220,11 @@ class _Building:
 
 
 def _door(item: DoorFile | None) -> Door | None:
-    return Door(**dict(item)) if item else None
+    if item is None:
+        return None
+    optical = OpticalPort(**dict(item.optical)) if item.optical else None
+    hdlc = Hdlc(**dict(item.hdlc)) if item.hdlc else None
+    return Door(**{**dict(item), "optical": optical, "hdlc": hdlc})
 
 
 def _security(item: SecurityFile | None) -> DlmsSecurity:

@@ -120,12 +120,80 @@ class EnvironmentFile(FileModel):
     tag_agreement: str = Field("", description="reference of the agreement with TAG where they are not")
 
 
+class OpticalFile(FileModel):
+    """The sign-on of an optical port (IEC 62056-21); times in seconds."""
+
+    mode: Literal["mode-e", "mode-c", "direct"] = Field(
+        "mode-e", description="mode-e: sign-on, baud change, HDLC; mode-c: readout; direct: HDLC at once"
+    )
+    address: Annotated[str, StringConstraints(pattern="^[0-9A-Za-z ]{0,32}$")] = Field(
+        "", description="the device address of the request message; empty: whoever is there"
+    )
+    baud: Literal[300, 600, 1200, 2400, 4800, 9600, 19200] = Field(
+        9600, description="mode-e and mode-c: the highest that is agreed to; direct: what is spoken"
+    )
+    echo: bool = Field(False, description="whether the probe sends back what it is told")
+    answer: Seconds = Field(1.5, description="how long the meter's answer, and each character, may take")
+    settle: Annotated[float, Field(ge=0, le=5)] = Field(
+        0.25, description="how long the line rests after a change of the baud rate"
+    )
+
+
+class HdlcFile(FileModel):
+    """HDLC (IEC 62056-46): what the client proposes and how long it waits, in seconds."""
+
+    physical_address: Sap | None = Field(
+        None, description="the lower server address; none: the upper one, server_sap, alone"
+    )
+    address_bytes: Literal[1, 2, 4] = Field(1, description="length of the server address")
+    information_field: Annotated[int, Field(ge=128, le=2030)] = Field(
+        2030, description="the longest information field that is proposed, in bytes"
+    )
+    window: Annotated[int, Field(ge=1, le=7)] = Field(7, description="the window that is proposed, in frames")
+    answer: Seconds = Field(3.0, description="how long an answer may take before it is asked for again")
+    attempts: Annotated[int, Field(ge=1, le=10)] = Field(
+        3, description="how often the same is sent before the line counts as lost"
+    )
+    idle: Seconds = Field(90.0, description="a session that rested this long is opened anew")
+
+
 class DoorFile(FileModel):
     """How a device is reached."""
 
-    transport: Text = Field(description="the name of a registered transport, such as tcp")
-    parameters: Parameters = Field(description="what the transport needs, such as host and port")
+    transport: Text = Field(description="the name of a registered transport, such as tcp or serial")
+    parameters: Parameters = Field(
+        default_factory=dict, description="what the transport needs, such as host and port"
+    )
     protocol: Text = Field("dlms", description="the protocol spoken there")
+    optical: OpticalFile | None = Field(None, description="the sign-on of an optical port")
+    hdlc: HdlcFile | None = Field(None, description="DLMS in HDLC frames; without it, in the TCP wrapper")
+    via_controller: bool = Field(
+        False, description="whether host and port are seen from the rig's controller"
+    )
+    log_bytes: bool = Field(False, description="whether every byte is kept as evidence")
+
+
+class ControllerFile(FileModel):
+    """A rig's controller, reached over SSH with its host key pinned."""
+
+    host: Text = Field(description="its name or address")
+    user: Text = Field(description="whom to sign on as")
+    key: Reference = Field(description="reference of the private key, file:path")
+    known_hosts: Reference = Field(description="reference of a known_hosts file with its host key, file:path")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(22, description="its SSH port")
+    connect: Seconds = Field(10.0, description="seconds that connecting and signing on may take")
+    command: Seconds = Field(30.0, description="seconds that a command may take where it is not told")
+
+
+class CaptureFile(FileModel):
+    """Where the traffic of a rig's WAN or HAN can be heard."""
+
+    interface: Text = Field(description="the network interface, as tcpdump names it")
+    filter: str = Field("", description="which traffic is the rig's, in the language of tcpdump")
+    on_controller: bool = Field(False, description="whether it is captured on the rig's controller")
+    tool: Literal["", "dumpcap", "tcpdump"] = Field(
+        "", description="what captures; empty: whichever is there"
+    )
 
 
 class SecurityFile(FileModel):
@@ -181,6 +249,10 @@ class RigFile(FileModel):
     devices: dict[DeviceType, RigDeviceFile] = Field(description="its devices, by device type")
     simulation: SimulationFile | None = Field(None, description="makes the devices twins")
     bench: Parameters = Field(default_factory=dict, description="what the bench driver needs")
+    controller: ControllerFile | None = Field(None, description="the rig's controller, over SSH")
+    captures: dict[Literal["wan", "han"], CaptureFile] = Field(
+        default_factory=dict, description="where its traffic can be heard"
+    )
 
 
 class UserFile(FileModel):

@@ -44,6 +44,18 @@ class BenchFault(LabFault):
     """Bench I/O refused, did not answer, or read back something other than was written."""
 
 
+class ControllerFault(LabFault):
+    """The rig's controller refused, is not the one that is pinned, or lacks what was asked of it."""
+
+
+class CaptureUnavailable(LabFault):
+    """Traffic cannot be captured or read: a tool, a privilege or a library is missing."""
+
+
+class OperatorAbsent(LabFault):
+    """Nobody did or answered what the test asked of the engineer within its deadline."""
+
+
 class DeviceFault(HarnessError):
     """The device or the DCC did wrong while the lab is well: the attempt is *failed*."""
 

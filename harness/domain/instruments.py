@@ -7,9 +7,11 @@ not import drivers, annotates its fixtures with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from harness.domain.lab import Rig, ServiceRequest
@@ -278,6 +280,114 @@ class ServiceUser(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a command on a rig's controller came to. Both streams are whole, or say where they were cut."""
+
+    command: str
+    status: int
+    output: bytes
+    errors: bytes
+    seconds: float
+
+
+class RigController(Protocol):
+    """The rig's controller: a computer beside the rig, reached over SSH.
+
+    Trouble with the connection is a :class:`TransportLost`, within the deadline that each call has; a rig
+    without a controller raises :class:`ControllerFault`.
+    """
+
+    def run(self, command: str, *, within: timedelta | None = None) -> CommandResult:
+        """Run a command there and wait for its end; one that is late is ended, and a lab fault."""
+
+    def fetch(self, path: str) -> bytes:
+        """A file from there, also kept as evidence; :class:`ControllerFault` where there is none."""
+
+    def forward(self, host: str, port: int) -> tuple[str, int]:
+        """Host and port on this computer that lead to those that the controller sees, while it is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedFrame:
+    """One frame of a recording; addresses are ``host:port`` or the HAN's short addresses."""
+
+    timestamp: datetime  # of the capturing host, aware UTC
+    source: str
+    destination: str
+    layers: tuple[str, ...]  # from the outside in: ("IP", "TCP", "DLMS wrapper")
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedApdu:
+    """One DLMS APDU of a recording, whichever segments carried it."""
+
+    timestamp: datetime
+    source: str
+    destination: str
+    client_sap: int
+    server_sap: int
+    kind: str  # what it is: "GetRequest 0-0:1.0.0 attribute 2 (class 8)", or "ciphered ..."
+    ciphered: bool
+    raw: bytes = field(repr=False)
+
+
+class Recording(Protocol):
+    """What was heard on a line. It grows until the ``with`` of :meth:`Capture.record` ends."""
+
+    @property
+    def frames(self) -> tuple[CapturedFrame, ...]:
+        """All frames, oldest first; a frame that was heard twice on the loopback counts once."""
+
+    @property
+    def apdus(self) -> tuple[CapturedApdu, ...]:
+        """The DLMS APDUs in TCP streams, put together again."""
+
+    @property
+    def pcapng(self) -> bytes:
+        """The file, as it is kept in the evidence."""
+
+    def expect_nothing_in_clear(self) -> None:
+        """Fail the test, naming the first, if an APDU other than association control went unciphered."""
+
+    def expect_wake_ups(self, count: int) -> None:
+        """Fail the test unless the hub was woken so often."""
+
+
+class Capture(Protocol):
+    """Hears the rig's WAN and HAN traffic.
+
+    Without privilege, tool or library it raises :class:`CaptureUnavailable`: the test is blocked.
+    """
+
+    def record(self, line: str = "wan") -> AbstractContextManager[Recording]:
+        """Record a line while the ``with`` lasts; the file is kept as evidence however it ends."""
+
+    def read(self, path: Path) -> Recording:
+        """A capture file from elsewhere: pcap or pcapng, Ethernet, 802.15.4 or ZigBee."""
+
+
+class Operator(Protocol):
+    """The engineer at the rig. Who answered what, and when, is evidence.
+
+    A twin answers where it can, then the answers file, then the terminal. Where nobody can, or the deadline
+    (real time) passes, :class:`OperatorAbsent`: the test is blocked.
+    """
+
+    def do(self, step: str, *, within: timedelta = timedelta(minutes=5)) -> None:
+        """Have something done ("fit the battery"); an engineer who says it cannot be done blocks the test."""
+
+    def ask(self, question: str, *, within: timedelta = timedelta(minutes=5)) -> str:
+        """Have something looked at, and told."""
+
+    def confirm(self, statement: str, *, within: timedelta = timedelta(minutes=5)) -> bool:
+        """Whether the engineer agrees with a statement about the rig."""
+
+    def read_display(self, device: DeviceType, *, within: timedelta = timedelta(minutes=5)) -> str:
+        """The text on a device's display."""
+
+
 class EvidenceLog(Protocol):
     """The evidence of the attempt in hand."""
 
@@ -316,6 +426,17 @@ class RigInHand(Protocol):
     @property
     def user(self) -> ServiceUser:
         """The service user, seen from this rig."""
+
+    @property
+    def controller(self) -> RigController:
+        """The rig's controller."""
+
+    @property
+    def capture(self) -> Capture:
+        """The rig's WAN and HAN, to be listened to."""
+
+    def display(self, device: DeviceType) -> str | None:
+        """The text on a display that the lab can see by itself, as a twin's; ``None``: a person must look."""
 
     def close(self) -> None:
         """Put the bench in its safe state and let go of every port; never raises twice."""

@@ -79,12 +79,69 @@ class ServiceRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpticalPort:
+    """The sign-on of an optical port (IEC 62056-21). Times are in seconds of real time."""
+
+    mode: str = (
+        "mode-e"  # "mode-e" (sign-on, baud change, HDLC), "mode-c" (readout) or "direct" (HDLC at once)
+    )
+    address: str = ""  # the device address of the request message; empty: whoever is there
+    baud: int = 9600  # mode-e and mode-c: the highest that is agreed to; direct: what is spoken
+    echo: bool = False  # the probe sends back what it is told: one copy is dropped
+    answer: float = 1.5  # how long the meter's answer and each further character may take
+    settle: float = 0.25  # how long the line rests after a change of the baud rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hdlc:
+    """HDLC between client and meter (IEC 62056-46): what the client proposes and how long it waits.
+
+    The client address and the upper server address are those of :class:`DlmsSecurity`.
+    """
+
+    physical_address: int | None = None  # the lower server address; none: the upper one alone
+    address_bytes: int = 1  # length of the server address: 1, 2 or 4
+    information_field: int = 2030  # bytes, proposed for both directions: 128 to 2030
+    window: int = 7  # frames, proposed for both directions: 1 to 7
+    answer: float = 3.0  # how long an answer may take before it is asked for again
+    attempts: int = 3  # how often the same is sent before the line counts as lost
+    idle: float = 90.0  # a session that rested this long is opened anew: before the meter's own time-out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """A rig's controller, reached over SSH; key and host key are files, named by reference."""
+
+    host: str
+    user: str
+    key: str  # reference of the private key, file:path
+    known_hosts: str  # reference of a known_hosts file with this rig's host key alone, file:path
+    port: int = 22
+    connect: float = 10.0  # seconds that connecting and signing on may take
+    command: float = 30.0  # seconds that a command may take where it is not told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureLine:
+    """Where the traffic of a rig's WAN or HAN can be heard."""
+
+    interface: str
+    filter: str = ""  # in the language of tcpdump
+    on_controller: bool = False  # captured there, and fetched
+    tool: str = ""  # "dumpcap" or "tcpdump"; empty: whichever is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """How a device of a rig is reached: a transport, its parameters, and the protocol spoken there."""
 
-    transport: str  # name of a registered transport, e.g. "tcp"
-    parameters: Mapping[str, Any]
+    transport: str  # name of a registered transport, e.g. "tcp" or "serial"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = "dlms"
+    optical: OpticalPort | None = None  # the sign-on before the protocol, where the port is an optical one
+    hdlc: Hdlc | None = None  # DLMS goes in HDLC frames; without it, in the TCP wrapper
+    via_controller: bool = False  # host and port are seen from the rig's controller: forwarded over SSH
+    log_bytes: bool = False  # every byte is kept as evidence, in hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +159,11 @@ class DlmsSecurity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigDevice:
-    """One device on a rig. ``door`` is absent for a simulated device: its twin says where it listens."""
+    """One device on a rig.
+
+    A twin says itself where it listens; a ``door`` in front of a simulated device says what kind of door the
+    twin is given, and without one it is DLMS in the TCP wrapper.
+    """
 
     type: DeviceType
     device_id: str  # EUI-64, XX-XX-XX-XX-XX-XX-XX-XX
@@ -133,6 +194,8 @@ class Rig:
     export_mpan: str = ""
     simulation: Simulation | None = None
     bench: Mapping[str, Any] = field(default_factory=dict)
+    controller: Controller | None = None
+    captures: Mapping[str, CaptureLine] = field(default_factory=dict)  # "wan" or "han" → where it is heard
     place: str = ""
 
 

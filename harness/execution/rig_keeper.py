@@ -5,7 +5,7 @@ After a lab fault it is put down as well, for whatever has broken stays broken i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ import pluggy
 from harness.domain.errors import ConfigurationError, HarnessError
 from harness.domain.instruments import RigInHand
 from harness.domain.lab import Lab, Rig
+from harness.domain.words import DeviceType
 from harness.execution.context import Settings
 from harness.hooks import RunContext, Trace
 from harness.records.evidence import TraceRouter
@@ -27,10 +28,11 @@ def open_rig(
     services: Mapping[str, Any],
     run: RunContext,
     trace: Trace,
+    devices: Collection[DeviceType] | None = None,
 ) -> RigInHand:
-    """Take a rig in hand through the hook; who calls holds its lease."""
+    """Take a rig in hand through the hook, with those devices or all; who calls holds its lease."""
     opened: RigInHand | None = hooks.hook.harness_open_rig(
-        lab=lab, rig=rig, services=services, run=run, trace=trace
+        lab=lab, rig=rig, services=services, run=run, trace=trace, devices=devices
     )
     if opened is None:
         raise ConfigurationError(

@@ -169,9 +169,20 @@ BROKEN = {
         "lab.yaml", '    mpan: "9900000001019"\n', '    mpan: "9900000001019"\n    mprn: "9900000104"\n',
         "lab.yaml:13: rigs.one.mprn: there is no GSME on the rig (remove it, or add the meter)",
     ),
-    "a door on a twin": Break(
+    "an address on a twin's door": Break(
         "lab.yaml", "serial_number: E1", "door: {transport: tcp, parameters: {port: 4059}}",
-        "lab.yaml:15: rigs.one.devices.ESME.door: a twin says for itself where it listens (remove door: or simulation:)",
+        "lab.yaml:15: rigs.one.devices.ESME.door.parameters: a twin says for itself where it listens "
+        "(remove parameters:)",
+    ),
+    "a door behind a controller that is not there": Break(
+        "lab.yaml", "serial_number: E1", "door: {transport: tcp, via_controller: true}",
+        "lab.yaml:15: rigs.one.devices.ESME.door.via_controller: the rig has no controller "
+        "(describe it under controller:)",
+    ),
+    "an optical port without HDLC": Break(
+        "lab.yaml", "serial_number: E1", "door: {transport: serial, optical: {}}",
+        "lab.yaml:15: rigs.one.devices.ESME.door.optical: DLMS on an optical port goes in HDLC frames "
+        "(add hdlc: {})",
     ),
     "credentials that are not whole": Break(
         "lab.yaml", "serial_number: E1", "security: {mechanism: lls}",

@@ -1,0 +1,50 @@
+"""The rig's controller over SSH."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NoReturn, Protocol
+
+from harness.domain.errors import ConfigurationError, ControllerFault
+from harness.domain.instruments import CommandResult, RigController
+from harness.domain.lab import Lab, Rig
+from harness.hooks import Trace
+
+
+class OpenController(RigController, Protocol):
+    """A controller that its rig can let go of."""
+
+    def close(self) -> None:
+        """End forwarded ports and the connection; closing twice is fine."""
+
+
+class NoController:
+    """Stands where a rig has no controller: a test that needs one is blocked, and all others run."""
+
+    def __init__(self, rig_id: str) -> None:
+        self._rig_id = rig_id
+
+    def run(self, command: str, *, within: timedelta | None = None) -> CommandResult:  # noqa: ARG002
+        self._missing(f"command {command!r}")
+
+    def fetch(self, path: str) -> bytes:
+        self._missing(f"file {path}")
+
+    def forward(self, host: str, port: int) -> tuple[str, int]:
+        self._missing(f"port {host}:{port}")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _missing(self, what: str) -> NoReturn:
+        raise ControllerFault(
+            f"rig {self._rig_id} has no controller, and {what} is asked of it",
+            remedy="describe the rig's controller in the lab file, or use a rig that has one",
+        )
+
+
+def open_controller(rig: Rig, lab: Lab, trace: Trace) -> OpenController:  # noqa: ARG001
+    """The rig's controller; :class:`NoController` where the lab file describes none."""
+    if rig.controller is None:
+        return NoController(rig.id)
+    raise ConfigurationError("no controller can be reached yet")
