@@ -197,7 +197,7 @@ def test_lab_time_waits_for_an_alert_that_is_under_way(
         arrived.append(alert)
 
     monkeypatch.setattr("device_drivers.dcc.user.gateway_settler", lambda services, device_ids: lambda: None)
-    monkeypatch.setattr("device_drivers.simulated.rig.open_user", lambda *_: None)
+    monkeypatch.setattr("device_drivers.assembly.open_user", lambda *_: None)
     head = WanHead(on_alert=slowly)
     rig = open_simulated_rig(lab, lab.rigs[0], {"wan": head.address}, RunContext("r", tmp_path, 7), NoTrace())
     rig.bench.tamper(ESME, True)
