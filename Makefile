@@ -29,8 +29,8 @@ lint: $(VENV)/.installed ## ruff
 types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
 
-tests: $(VENV)/.installed ## the tests alone
-	$(BIN)/python -m pytest
+tests: $(VENV)/.installed ## the tests alone, a worker for each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Peers are other people's stacks that ours is held against. They run as processes of their own, in an
 # environment of their own, for their licences are not ours. Without them the tests say that they are skipped.
