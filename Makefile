@@ -10,11 +10,13 @@ PACKS ?= standard-srvt-ioc standard-srvt-moc standard-srvt-foc
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# Extra `capture` is scapy, GPL-2.0-only: here for development alone, since the tests read captures with it.
+# A lab that installs the harness has it only where it asks for it.
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,capture]'
 	@touch $@
 
 run: $(VENV)/.installed ## run the standard packs over the simulated lab
@@ -36,8 +38,8 @@ tests: $(VENV)/.installed ## the tests alone, a worker for each core
 # environment of their own, for their licences are not ours. Without them the tests say that they are skipped.
 peers: .venv-peers/.installed .peers/.installed
 
-.venv-peers/.installed: $(VENV)/.installed
-	-$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet dlms-cosem==25.1.0 gurux-dlms==1.0.203 && touch $@
+.venv-peers/.installed: tests/interoperability/peers/requirements.txt $(VENV)/.installed
+	-$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet -r $< && touch $@
 
 .peers/.installed:
 	-@mkdir -p .peers; if command -v npm >/dev/null && command -v java >/dev/null; then \
@@ -46,7 +48,10 @@ peers: .venv-peers/.installed .peers/.installed
 
 bench: $(VENV)/.installed peers ## print timings, beside peers in the same run
 	$(BIN)/python benchmarks/profile_read.py
+	$(BIN)/python benchmarks/optical_line.py
 	$(BIN)/python benchmarks/packs.py
+	$(BIN)/python benchmarks/leases.py
+	$(BIN)/python benchmarks/verify_run.py
 
 clean: ## remove what the targets made, but for runs
 	rm -rf $(VENV) .venv-peers .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis

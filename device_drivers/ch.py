@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from device_drivers.doors import open_association
-from device_drivers.named import NamedDevice
+from device_drivers.doors.opening import open_association
+from device_drivers.named.device import NamedDevice
 from harness.domain.instruments import LabClock
 from harness.domain.lab import Door, Lab, RigDevice
 from harness.hooks import Trace
@@ -17,7 +17,7 @@ class HubDriver(NamedDevice):
     =============  =======================================================================================
     needs          a door whose transport carries the DLMS wrapper; credentials of a client that may do
                    what the test asks (management, SAP 1, for commands)
-    offers         the items, logs and commands of :data:`device_drivers.objects.CH`, by name; the HAN
+    offers         the items, logs and commands of :data:`device_drivers.named.objects.CH`, by name; the HAN
                    Device Log; how often the WAN woke the hub
     life cycle     :meth:`connect` (opens port and association) → reads, commands → :meth:`close`
     errors         as of the meters' drivers
@@ -28,8 +28,8 @@ class HubDriver(NamedDevice):
     @classmethod
     def connect(cls, device: RigDevice, door: Door, lab: Lab, _clock: LabClock, trace: Trace) -> Self:
         """Open the door and the association."""
-        client = open_association(device, door, lab, trace)
-        return cls(client, device.device_id, device.type, trace=trace)
+        session = open_association(device, door, lab, trace)
+        return cls(session, device.device_id, device.type, trace=trace, renew=session.renew)
 
     def han_devices(self) -> tuple[str, ...]:
         return tuple(entry["device_id"] for entry in self.read("han_devices"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from device_drivers.doors import open_association
-from device_drivers.named import NamedMeter
+from device_drivers.doors.opening import open_association
+from device_drivers.named.device import NamedMeter
 from harness.domain.instruments import LabClock
 from harness.domain.lab import Door, Lab, RigDevice
 from harness.hooks import Trace
@@ -19,7 +19,7 @@ class GsmeDriver(NamedMeter):
     =============  =======================================================================================
     needs          a door whose transport carries the DLMS wrapper; credentials of a client that may do
                    what the test asks (management, SAP 1, for writes and commands)
-    offers         the items, logs and commands of :data:`device_drivers.objects.GSME`, by name; volumes
+    offers         the items, logs and commands of :data:`device_drivers.named.objects.GSME`, by name; volumes
                    in m3
     life cycle     :meth:`connect` (opens port and association) → reads, writes, commands → :meth:`close`
     errors         port or association lost: ``TransportLost`` · no answer: ``DeviceTimeout`` · refused:
@@ -32,5 +32,5 @@ class GsmeDriver(NamedMeter):
     @classmethod
     def connect(cls, device: RigDevice, door: Door, lab: Lab, _clock: LabClock, trace: Trace) -> Self:
         """Open the door and the association."""
-        client = open_association(device, door, lab, trace)
-        return cls(client, device.device_id, device.type, trace=trace)
+        session = open_association(device, door, lab, trace)
+        return cls(session, device.device_id, device.type, trace=trace, renew=session.renew)

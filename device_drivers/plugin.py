@@ -5,14 +5,27 @@ Nothing heavy is imported here: every pytest session loads this module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.domain.faults import Fault
-from harness.domain.instruments import Device, LabClock, RigInHand
+from harness.domain.findings import Finding
+from harness.domain.heard import Heard, HeardStream
+from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
 from harness.domain.lab import Door, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
-from harness.hooks import Driver, LabServices, RunContext, StandIn, Trace, Transport, hookimpl
+from harness.hooks import (
+    BenchDriver,
+    Driver,
+    LabServices,
+    LineReading,
+    RunContext,
+    StandIn,
+    Trace,
+    Transport,
+    Wanted,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from device_drivers.transports.base import ByteTransport
@@ -20,18 +33,36 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_transports() -> tuple[Transport, ...]:
-    """TCP."""
-    return (Transport("tcp", _tcp, "a TCP socket: host, port, connect_timeout (seconds)"),)
+    """TCP, and serial lines at this machine and at servers."""
+    return (
+        Transport("tcp", _tcp, "a TCP socket: host, port, connect_timeout (seconds)"),
+        Transport("serial", _serial, "a serial port: port (a name from /dev/serial/by-id), baud"),
+        Transport("rfc2217", _rfc2217, "a serial port at an RFC 2217 server: host, port, baud"),
+        Transport("serial-tcp", _serial_tcp, "a serial port at a raw TCP server: host, port, its baud"),
+    )
 
 
 @hookimpl
 def harness_drivers() -> tuple[Driver, ...]:
-    """ESME, GSME and CH over DLMS."""
+    """ESME, GSME and CH over DLMS; an ESME whose optical port only tells."""
     return (
         Driver(DeviceType.ESME, "dlms", _esme, "electricity meter over DLMS/COSEM"),
+        Driver(DeviceType.ESME, "iec62056-21", _readout_meter, "electricity meter, read out in mode C"),
         Driver(DeviceType.GSME, "dlms", _gsme, "gas meter over DLMS/COSEM"),
         Driver(DeviceType.CH, "dlms", _ch, "communications hub over DLMS/COSEM"),
     )
+
+
+@hookimpl
+def harness_benches() -> tuple[BenchDriver, ...]:
+    """Modbus."""
+    return (BenchDriver("modbus", _modbus_bench, "I/O behind Modbus TCP or RTU, by a register map"),)
+
+
+@hookimpl
+def harness_line_readings() -> tuple[LineReading, ...]:
+    """DLMS."""
+    return (LineReading("dlms", _wrapped_dlms, "DLMS in its TCP or UDP wrapper"),)
 
 
 @hookimpl
@@ -57,16 +88,26 @@ def harness_open_rig(
     services: Mapping[str, Any],
     run: RunContext,
     trace: Trace,
-    devices: Collection[DeviceType] | None,
+    wanted: Wanted,
 ) -> RigInHand:
     """Twins for a rig that says so; else the devices behind the rig's doors."""
     if rig.simulation is not None:
         from device_drivers.simulated.rig import open_simulated_rig
 
-        return open_simulated_rig(lab, rig, services, run, trace, devices)
-    from device_drivers.physical import open_physical_rig
+        return open_simulated_rig(lab, rig, services, run, trace, wanted)
+    from device_drivers.rigs.physical import open_physical_rig
 
-    return open_physical_rig(lab, rig, services, run, trace, devices)
+    return open_physical_rig(lab, rig, services, run, trace, wanted)
+
+
+@hookimpl
+def harness_check_rig(
+    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+) -> list[Finding]:
+    """Every door of the rig, each by itself."""
+    from device_drivers.rigs.checks import check_rig
+
+    return check_rig(lab, rig, services, run, trace)
 
 
 @hookimpl
@@ -77,16 +118,52 @@ def harness_stand_up(lab: Lab, rigs: Sequence[Rig], run: RunContext, base_port: 
     return stand_up_lab(lab, rigs, run, base_port)
 
 
+def _modbus_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> Bench:
+    from device_drivers.bench.modbus.bench import open_modbus_bench
+
+    return open_modbus_bench(rig, lab, trace, controller)
+
+
+def _wrapped_dlms(streams: Sequence[HeardStream]) -> Heard:
+    from device_drivers.bench.capturing.wrapper import read_wrapped
+
+    return read_wrapped(streams)
+
+
 def _tcp(parameters: Mapping[str, Any]) -> ByteTransport:
     from device_drivers.transports.tcp import open_tcp
 
     return open_tcp(parameters)
 
 
+def _serial(parameters: Mapping[str, Any]) -> ByteTransport:
+    from device_drivers.transports.serial import open_serial
+
+    return open_serial(parameters)
+
+
+def _rfc2217(parameters: Mapping[str, Any]) -> ByteTransport:
+    from device_drivers.transports.rfc2217 import open_rfc2217
+
+    return open_rfc2217(parameters)
+
+
+def _serial_tcp(parameters: Mapping[str, Any]) -> ByteTransport:
+    from device_drivers.transports.serial_tcp import open_serial_tcp
+
+    return open_serial_tcp(parameters)
+
+
 def _esme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
     from device_drivers.esme import EsmeDriver
 
     return EsmeDriver.connect(device, door, lab, clock, trace)
+
+
+def _readout_meter(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
+    from device_drivers.readout_meter import ReadoutMeter
+
+    return ReadoutMeter.connect(device, door, lab, clock, trace)
 
 
 def _gsme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:

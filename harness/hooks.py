@@ -10,13 +10,14 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pluggy
 
 from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault
 from harness.domain.findings import Finding
+from harness.domain.heard import Heard, HeardStream
 from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
 from harness.domain.lab import Door, Lab, Rig, RigDevice
 from harness.domain.stand_in import Listing
@@ -70,6 +71,18 @@ class RunContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a rig is to be taken in hand."""
+
+    devices: Collection[DeviceType] | None = None  # none: all; the doors of the others stay closed
+    bench: bool = True  # without it nothing can be switched, and nothing is made safe
+    baseline: bool = True  # each device must be the one, with the firmware, that the lab file names
+
+
+WHOLE: Final = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
 class Transport:
     """A way to reach a port: ``open`` takes the door's parameters and gives a byte transport."""
 
@@ -92,12 +105,23 @@ class Driver:
 class BenchDriver:
     """A driver for a kind of bench, as a lab file's ``bench.kind`` names it.
 
+    What it needs stands beside that, under ``parameters``.
+
     ``open`` raises :class:`~harness.domain.errors.BenchFault` where the bench cannot be reached. A bench that
     has a ``close`` is closed, after :meth:`~harness.domain.instruments.Bench.safe`, when the rig is put down.
     """
 
     kind: str
     open: Callable[[Rig, Lab, Trace, RigController], Bench]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineReading:
+    """Reads what a captured line's streams say, as ``carries`` of a lab file's ``captures`` names it."""
+
+    name: str
+    read: Callable[[Sequence[HeardStream]], Heard]
     description: str
 
 
@@ -126,6 +150,10 @@ class Specification:
         """Bench drivers by kind."""
 
     @hookspec
+    def harness_line_readings(self) -> Iterable[LineReading]:  # type: ignore[empty-body]
+        """Readings of captured lines by name: DLMS in its wrapper, or whatever a lab's own WAN speaks."""
+
+    @hookspec
     def harness_faults(self) -> Iterable[Fault]:  # type: ignore[empty-body]
         """Twin faults that ``harness run --fault NAME`` can switch on."""
 
@@ -145,12 +173,9 @@ class Specification:
         services: Mapping[str, Any],
         run: RunContext,
         trace: Trace,
-        devices: Collection[DeviceType] | None,
+        wanted: Wanted,
     ) -> RigInHand | None:
-        """Take a rig in hand. Called in the process that holds the rig's lease.
-
-        ``devices`` names those that are wanted, ``None`` all: the doors of the others stay closed.
-        """
+        """Take what is wanted of a rig in hand. Called in the process that holds the rig's lease."""
 
     @hookspec(firstresult=True)
     def harness_check_rig(

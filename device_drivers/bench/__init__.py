@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import NoReturn
 
-from device_drivers.doors import plugins
-from harness.domain.errors import BenchFault, ConfigurationError
+from device_drivers.doors.opening import plugins
+from harness.domain.errors import BeyondBench, ConfigurationError
 from harness.domain.instruments import Bench, Flow, RigController
 from harness.domain.lab import Lab, Rig
 from harness.domain.words import DeviceType
@@ -31,6 +32,9 @@ class NoBench:
     def mains(self, on: bool) -> None:
         self._missing(f"the mains to be switched {'on' if on else 'off'}")
 
+    def power(self, device: DeviceType, on: bool) -> None:
+        self._missing(f"the {device} to be switched {'on' if on else 'off'}")
+
     def tamper(self, device: DeviceType, open_: bool) -> None:
         self._missing(f"the {device}'s cover to be {'opened' if open_ else 'closed'}")
 
@@ -40,11 +44,14 @@ class NoBench:
     def reference(self) -> Flow:
         self._missing("the reference meters' counts")
 
+    def temperature(self) -> Decimal:
+        self._missing("the temperature")
+
     def safe(self) -> None:
         """Nothing to make safe."""
 
     def _missing(self, what: str) -> NoReturn:
-        raise BenchFault(
+        raise BeyondBench(
             f"rig {self._rig_id} has no bench, and the test asks for {what}",
             remedy="describe the rig's bench in the lab file, or run the test on a rig that has one",
         )

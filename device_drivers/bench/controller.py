@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NoReturn, Protocol
 
-from harness.domain.errors import ConfigurationError, ControllerFault
-from harness.domain.instruments import CommandResult, RigController
+from harness.domain.errors import ControllerFault
+from harness.domain.instruments import CommandResult, RigController, RunningCommand
 from harness.domain.lab import Lab, Rig
 from harness.hooks import Trace
 
 
 class OpenController(RigController, Protocol):
     """A controller that its rig can let go of."""
+
+    def probe(self) -> str:
+        """What it is, in a line, after a command has been run there."""
 
     def close(self) -> None:
         """End forwarded ports and the connection; closing twice is fine."""
@@ -27,11 +30,17 @@ class NoController:
     def run(self, command: str, *, within: timedelta | None = None) -> CommandResult:  # noqa: ARG002
         self._missing(f"command {command!r}")
 
-    def fetch(self, path: str) -> bytes:
+    def start(self, command: str) -> RunningCommand:
+        self._missing(f"command {command!r}")
+
+    def fetch(self, path: str, *, keep: bool = True) -> bytes:  # noqa: ARG002
         self._missing(f"file {path}")
 
     def forward(self, host: str, port: int) -> tuple[str, int]:
         self._missing(f"port {host}:{port}")
+
+    def probe(self) -> str:
+        self._missing("a sign of life")
 
     def close(self) -> None:
         """Nothing to close."""
@@ -40,11 +49,17 @@ class NoController:
         raise ControllerFault(
             f"rig {self._rig_id} has no controller, and {what} is asked of it",
             remedy="describe the rig's controller in the lab file, or use a rig that has one",
+            suspect=False,
         )
 
 
 def open_controller(rig: Rig, lab: Lab, trace: Trace) -> OpenController:  # noqa: ARG001
-    """The rig's controller; :class:`NoController` where the lab file describes none."""
+    """The rig's controller; :class:`NoController` where the lab file describes none.
+
+    It is connected to when it is first asked for something.
+    """
     if rig.controller is None:
         return NoController(rig.id)
-    raise ConfigurationError("no controller can be reached yet")
+    from device_drivers.bench.ssh.controller import SshController
+
+    return SshController(rig.controller, trace)

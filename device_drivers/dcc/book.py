@@ -29,9 +29,9 @@ class MessageBook:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._strays = folder / STRAYS
-        self._file = (folder / MESSAGES).open("a+", encoding="utf-8")
-        self._file.seek(0)
-        self._lines = sum(1 for _ in self._file)  # of an earlier part of the same run
+        self._lines = _lines_of(folder / MESSAGES)
+        _lines_of(self._strays)
+        self._file = (folder / MESSAGES).open("a", encoding="utf-8")
         self._lock = threading.Lock()
 
     def write(self, kind: str, xml: bytes, **fields: Any) -> int:
@@ -57,6 +57,19 @@ class MessageBook:
     def close(self) -> None:
         """End the book; closing twice is fine."""
         self._file.close()
+
+
+def _lines_of(path: Path) -> int:
+    """How many lines an earlier part of the same run left; one that a kill has torn off is ended here."""
+    if not path.is_file():
+        return 0
+    with path.open("rb+") as file:
+        count, whole = 0, True
+        for line in file:
+            count, whole = count + 1, line.endswith(b"\n")
+        if not whole:
+            file.write(b"\n")
+    return count
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ class Conformance(IntFlag):
     """The services of an association that we know by name; 24 bits on the wire."""
 
     GENERAL_PROTECTION = 1 << 22
+    GENERAL_BLOCK_TRANSFER = 1 << 21
     BLOCK_TRANSFER_WITH_GET = 1 << 12
     BLOCK_TRANSFER_WITH_SET = 1 << 11
     BLOCK_TRANSFER_WITH_ACTION = 1 << 10

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from struct import pack, unpack
 from typing import Final, Protocol
 
@@ -15,16 +17,25 @@ LONGEST_APDU: Final = 0xFFFF
 
 
 class ApduChannel(Protocol):
-    """Carries one request and its answer at a time."""
+    """Carries a client's APDUs, one conversation at a time.
 
-    def exchange(self, apdu: bytes, timeout: float) -> bytes:
-        """Send an APDU and wait for the answer, ``timeout`` seconds at most: :class:`DeviceTimeout`.
+    Trouble of the carrier is a :class:`TransportLost`, wrong framing a :class:`ProtocolViolation`.
+    """
 
-        Trouble of the carrier is a :class:`TransportLost`, wrong framing a :class:`ProtocolViolation`.
+    def send(self, apdu: bytes, timeout: float) -> None:
+        """Send one APDU; a carrier that can tell has it acknowledged within ``timeout`` seconds."""
+
+    def receive(self, timeout: float) -> bytes:
+        """The next APDU, which comes within ``timeout`` seconds or is a :class:`DeviceTimeout`.
+
+        Called again for each further APDU where the device answers with several.
         """
 
     def close(self) -> None:
         """Let go of the carrier; closing twice is fine."""
+
+    def abandon(self) -> None:
+        """Let go of the carrier without a word to the other end, which is not there to hear it."""
 
 
 def wrap_frame(source: int, destination: int, apdu: bytes) -> bytes:
@@ -46,7 +57,7 @@ class WrapperChannel:
     """The wrapper over any byte transport.
 
     After a failure the two ends may disagree on whose turn it is: the channel closes, and every later
-    exchange says so.
+    call says so.
     """
 
     def __init__(self, transport: ByteTransport, client_sap: int, server_sap: int = 1) -> None:
@@ -55,19 +66,30 @@ class WrapperChannel:
         self._server_sap = server_sap
         self._closed = ""
 
-    def exchange(self, apdu: bytes, timeout: float) -> bytes:
+    def send(self, apdu: bytes, timeout: float) -> None:  # noqa: ARG002 - a socket has a deadline of its own for writing
         frame = wrap_frame(self._client_sap, self._server_sap, apdu)
-        if self._closed:
-            raise TransportLost(f"{self._transport.name}: {self._closed}", remedy="open a new connection")
-        try:
+        with self._usable():
             self._transport.write(frame)
+
+    def receive(self, timeout: float) -> bytes:
+        with self._usable():
             return self._receive(time.monotonic() + timeout, timeout)
-        except HarnessError as error:
-            self._close(f"closed after an earlier failure: {error.message}")
-            raise
 
     def close(self) -> None:
         self._close("closed")
+
+    def abandon(self) -> None:
+        self._close("abandoned")
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        if self._closed:
+            raise TransportLost(f"{self._transport.name}: {self._closed}", remedy="open a new connection")
+        try:
+            yield
+        except HarnessError as error:
+            self._close(f"closed after an earlier failure: {error.message}")
+            raise
 
     def _close(self, why: str) -> None:
         self._closed = self._closed or why

@@ -8,8 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from device_drivers.dlms import acse, apdu
-from device_drivers.dlms.acse import AssociationRequest, AssociationResponse, InitiateRequest, Release
+from device_drivers.dlms.acse import (
+    AssociationRequest,
+    AssociationResponse,
+    Conformance,
+    InitiateRequest,
+    Release,
+)
 from device_drivers.dlms.apdu import ActionRequest, ActionResponse, ExceptionResponse
+from device_drivers.dlms.blocks import GENERAL_BLOCK, WIDEST_WINDOW, GeneralBlocks
 from device_drivers.dlms.channel import LONGEST_APDU, ApduChannel
 from device_drivers.dlms.ciphering import OVERHEAD, Keys, is_sealed, unwrap, wrap
 from device_drivers.dlms.counters import CounterStore
@@ -26,6 +33,9 @@ _FEWEST_CHALLENGE_BYTES = 8
 _AUTHENTICATION_REQUIRED = 14
 _MECHANISMS = {"none": None, "lls": acse.LOW_LEVEL, "hls-gmac": acse.HIGH_LEVEL_GMAC}
 _SHORTEST_PDU = 64
+LONGEST_TRANSFER = 16 * 1024 * 1024
+"""The most bytes that a client takes in blocks for one answer."""
+_LONGEST_IN_BLOCKS = 1024 * 1024  # what we ask for in general blocks: as much as our own server takes
 
 
 class AssociationRefused(AccessRefused):
@@ -70,6 +80,7 @@ class ClientLink:
         counters: CounterStore,
         timeout: float,
         on_apdu: OnApdu | None,
+        window: int = WIDEST_WINDOW,
     ) -> None:
         self._channel = channel
         self._credentials = credentials
@@ -81,6 +92,8 @@ class ClientLink:
             self._keys = Keys(credentials.encryption_key, credentials.authentication_key)
         self._counter_name = counter_name(credentials)
         self._server_title = b""
+        self._window = window
+        self._blocks: GeneralBlocks | None = None  # where general block transfer is agreed
         self._last_received = -1
 
     # --- one exchange ----------------------------------------------------------------------------------
@@ -88,9 +101,34 @@ class ClientLink:
     def exchange(self, plain: bytes) -> bytes:
         """The plain answer to a plain APDU, both ciphered on the way where the association is."""
         self._on_apdu("sent", plain)
-        answer = self._unsealed(self._channel.exchange(self._sealed(plain), self._timeout))
+        answer = self._unsealed(self._answer_to(self._sealed(plain)))
         self._on_apdu("received", answer)
         return answer
+
+    def _answer_to(self, raw: bytes) -> bytes:
+        """The whole answer to an APDU, either in general blocks where it is too long without."""
+        if self._blocks and not self._blocks.fits(raw):
+            return self._conclude(self._blocks, self._blocks.ask(raw))
+        self._channel.send(raw, self._timeout)
+        answer = self._channel.receive(self._timeout)
+        if not self._blocks or answer[:1] != bytes((GENERAL_BLOCK,)):
+            return answer
+        self._blocks.begin()
+        step = self._blocks.take(answer)
+        return self._conclude(self._blocks, step.send) if step.whole is None else step.whole
+
+    def _conclude(self, blocks: GeneralBlocks, to_send: tuple[bytes, ...]) -> bytes:
+        """The rest of an exchange in general blocks: its whole answer."""
+        while True:
+            for block in to_send:
+                self._channel.send(block, self._timeout)
+            answer = self._channel.receive(self._timeout)
+            if answer[:1] != bytes((GENERAL_BLOCK,)):
+                return answer  # a device may break off, or answer without blocks
+            step = blocks.take(answer)
+            if step.whole is not None:
+                return step.whole
+            to_send = step.send
 
     def _sealed(self, plain: bytes) -> bytes:
         if not self._keys:
@@ -121,7 +159,7 @@ class ClientLink:
         challenge = secrets.token_bytes(_CHALLENGE_BYTES)
         request = self._request(proposal, challenge)
         self._on_apdu("sent", _without_secrets(request, proposal, self._credentials).encode())
-        raw = self._channel.exchange(request.encode(), self._timeout)
+        raw = self._answer_to(request.encode())
         self._on_apdu("received", raw)
         response = self._accepted(raw)
         self._server_title = response.responding_title
@@ -131,8 +169,11 @@ class ClientLink:
         longest = granted.max_pdu or LONGEST_APDU
         if longest < _SHORTEST_PDU:
             raise ProtocolViolation(f"the device takes APDUs up to {longest} bytes: too short for a request")
-        longest -= OVERHEAD if self._keys else 0
-        return Agreement(granted.conformance & proposal.conformance, longest)
+        conformance = granted.conformance & proposal.conformance
+        if conformance & Conformance.GENERAL_BLOCK_TRANSFER:
+            self._blocks = GeneralBlocks(longest=longest, most=LONGEST_TRANSFER, window=self._window)
+            return Agreement(conformance, _LONGEST_IN_BLOCKS)
+        return Agreement(conformance, longest - (OVERHEAD if self._keys else 0))
 
     def _request(self, proposal: InitiateRequest, challenge: bytes) -> AssociationRequest:
         who, plain = self._credentials, proposal.encode()
@@ -212,7 +253,7 @@ class ClientLink:
             information = wrap(plain, sealed, title, general=False)
         request = Release(acse.RLRQ, information).encode()
         self._on_apdu("sent", request)
-        raw = self._channel.exchange(request, self._timeout)
+        raw = self._answer_to(request)
         self._on_apdu("received", raw)
         if raw[:1] == bytes((apdu.EXCEPTION,)):
             raise _refusal(raw)

@@ -1,4 +1,4 @@
-"""The DLMS server of one connection, sans-IO: an APDU in, the answer out."""
+"""The DLMS server of one connection, sans-IO: an APDU in, the answers out."""
 
 from __future__ import annotations
 
@@ -35,10 +35,13 @@ class DlmsServer:
         server = ServerIdentity(model, system_title, counters, max_pdu, on_authentication_failure or _untold)
         self._sessions = {sap: Session(server, association) for sap, association in associations.items()}
 
-    def handle(self, apdu: bytes, client_sap: int) -> bytes:
-        """The answer to one APDU; ``b""``, as from a meter without that SAP, where nobody is known there."""
+    def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
+        """What to send in answer to one APDU, in order: usually one APDU.
+
+        None, as from a meter without that SAP, where nobody is known there.
+        """
         session = self._sessions.get(client_sap)
-        return session.handle(apdu) if session else b""
+        return session.handle(apdu) if session else ()
 
 
 def _untold(client_sap: int) -> None:

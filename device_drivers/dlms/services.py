@@ -8,8 +8,9 @@ from typing import Protocol
 
 from device_drivers.dlms import apdu, axdr
 from device_drivers.dlms.apdu import Apdu, Block
+from device_drivers.dlms.apdu.action import Outcome
 from device_drivers.dlms.apdu.parts import Target, encode_result, read_values
-from device_drivers.dlms.data import Data
+from device_drivers.dlms.data import Data, Tag
 from device_drivers.dlms.lengths import encode_length
 from device_drivers.dlms.reader import Reader
 from device_drivers.dlms.refs import AttributeRef, MethodRef, Selector
@@ -21,7 +22,7 @@ _BLOCK_HEADER_BYTES = 3 + 5 + 1 + 5
 LONGEST_TRANSFER = 1024 * 1024
 """The most bytes that a server takes in blocks for one request."""
 MOST_TARGETS = 64
-"""The most attributes that a server reads for one request."""
+"""The most attributes or methods that a server takes in one list."""
 
 
 class CosemModel(Protocol):
@@ -63,7 +64,7 @@ class _Outgoing:
 class _Incoming:
     """A long request on its way."""
 
-    what: apdu.SetFirstBlock | apdu.SetListFirstBlock | apdu.ActionFirstBlock
+    what: apdu.SetFirstBlock | apdu.SetListFirstBlock | apdu.ActionFirstBlock | apdu.ActionListFirstBlock
     raw: bytearray = field(default_factory=bytearray)
     number: int = 0
 
@@ -98,7 +99,14 @@ class Services:
                 return self._set_list(request)
             case apdu.ActionRequest():
                 return self._act(request.invoke, request.ref, request.data)
-            case apdu.SetFirstBlock() | apdu.SetListFirstBlock() | apdu.ActionFirstBlock():
+            case apdu.ActionList():
+                return self._act_list(request.invoke, request.refs, request.values)
+            case (
+                apdu.SetFirstBlock()
+                | apdu.SetListFirstBlock()
+                | apdu.ActionFirstBlock()
+                | apdu.ActionListFirstBlock()
+            ):
                 self._incoming = _Incoming(request)
                 return self._take_block(request.block, request)
         raise Unserved("service-unknown", "service-not-supported")
@@ -115,8 +123,7 @@ class Services:
         return self._send(content, lambda block: apdu.GetBlock(invoke, block.last, block.number, block.raw))
 
     def _get_list(self, request: apdu.GetList) -> bytes:
-        if len(request.targets) > MOST_TARGETS:
-            raise Unserved("service-not-allowed", "operation-not-possible")
+        _check_list(len(request.targets))
         invoke = request.invoke
         # Each result is encoded at once: a list of long profiles as typed values would fill the memory.
         results = [encode_result(self._read(target)) for target in request.targets]
@@ -153,18 +160,31 @@ class Services:
         return apdu.encode(apdu.SetListResponse(request.invoke, results))
 
     def _set_each(self, targets: tuple[Target, ...], values: tuple[Data, ...]) -> tuple[str, ...]:
-        if len(targets) != len(values):
-            raise ProtocolViolation(f"{len(values)} values for {len(targets)} attributes")
+        _check_list(len(targets), len(values))
         pairs = zip(targets, values, strict=True)
         return tuple(self._set(ref, selection is not None, data) for (ref, selection), data in pairs)
 
     # --- ACTION ----------------------------------------------------------------------------------------
 
     def _act(self, invoke: int, ref: MethodRef, data: Data | None) -> bytes:
+        return self._acted(apdu.ActionResponse(invoke, *self._outcome(ref, data)))
+
+    def _act_list(self, invoke: int, refs: tuple[MethodRef, ...], values: tuple[Data, ...]) -> bytes:
+        _check_list(len(refs), len(values))
+        outcomes = (
+            self._outcome(ref, None if data.tag is Tag.NULL else data)
+            for ref, data in zip(refs, values, strict=True)
+        )
+        return self._acted(apdu.ActionListResponse(invoke, tuple(outcomes)))
+
+    def _outcome(self, ref: MethodRef, data: Data | None) -> Outcome:
         try:
-            answer = apdu.ActionResponse(invoke, SUCCESS, self._model.action(ref, data, self._client))
+            return SUCCESS, self._model.action(ref, data, self._client)
         except AccessRefused as refusal:
-            answer = apdu.ActionResponse(invoke, refusal.result)
+            return refusal.result, None
+
+    def _acted(self, answer: apdu.ActionResponse | apdu.ActionListResponse) -> bytes:
+        invoke = answer.invoke
         whole = apdu.encode(answer)
         if len(whole) <= self._longest:
             return whole
@@ -231,10 +251,23 @@ class Services:
                 result = self._set(ref, selection is not None, axdr.decode(raw))
                 return apdu.encode(apdu.SetLastBlockReceived(invoke, result, number))
             case apdu.SetListFirstBlock(_, targets):
-                reader = Reader(raw, "SET list in blocks")
-                values = read_values(reader)
-                reader.end()
-                results = self._set_each(targets, values)
+                results = self._set_each(targets, _values(raw, "SET list in blocks"))
                 return apdu.encode(apdu.SetListLastBlockReceived(invoke, results, number))
             case apdu.ActionFirstBlock(_, method):
                 return self._act(invoke, method, axdr.decode(raw))
+            case apdu.ActionListFirstBlock(_, methods):
+                return self._act_list(invoke, methods, _values(raw, "ACTION list in blocks"))
+
+
+def _values(raw: bytes, what: str) -> tuple[Data, ...]:
+    reader = Reader(raw, what)
+    values = read_values(reader)
+    reader.end()
+    return values
+
+
+def _check_list(count: int, values: int | None = None) -> None:
+    if count > MOST_TARGETS:
+        raise Unserved("service-not-allowed", "operation-not-possible")
+    if values not in (None, count):
+        raise ProtocolViolation(f"{values} values for a list of {count}")

@@ -13,12 +13,14 @@ from device_drivers.dlms import acse, apdu
 from device_drivers.dlms.acse import (
     AssociationRequest,
     AssociationResponse,
+    Conformance,
     InitiateError,
     InitiateRequest,
     InitiateResponse,
     Release,
 )
 from device_drivers.dlms.apdu import ActionRequest, ActionResponse, ExceptionResponse
+from device_drivers.dlms.blocks import GENERAL_BLOCK, GeneralBlocks
 from device_drivers.dlms.channel import LONGEST_APDU
 from device_drivers.dlms.ciphering import (
     GENERAL_GLO,
@@ -34,11 +36,12 @@ from device_drivers.dlms.data import Tag, octets
 from device_drivers.dlms.refs import REPLY_TO_HLS
 from device_drivers.dlms.results import ASSOCIATE_DIAGNOSTICS, OTHER_REASON, SUCCESS, code_of
 from device_drivers.dlms.security import SYSTEM_TITLE_BYTES, Association
-from device_drivers.dlms.services import CosemModel, Services, Unserved
+from device_drivers.dlms.services import LONGEST_TRANSFER, CosemModel, Services, Unserved
 from harness.domain.errors import ProtocolViolation
 
 _CHALLENGE_BYTES: Final = 16
 _SHORTEST_PDU: Final = 128
+_LONGEST_IN_BLOCKS: Final = 4 * 1024 * 1024  # the numbers of general blocks count as far, whatever their size
 _ACCEPTED, _REJECTED = 0, 1
 _MECHANISMS: Final = {"none": None, "lls": acse.LOW_LEVEL, "hls-gmac": acse.HIGH_LEVEL_GMAC}
 
@@ -84,12 +87,31 @@ class Session:
         self._title = b""
         self._challenges = b"", b""  # the client's, ours
         self._services: Services | None = None
+        self._blocks: GeneralBlocks | None = None  # where general block transfer is agreed
         self._agreed = InitiateResponse(0, 0)
 
-    def handle(self, raw: bytes) -> bytes:
-        """The answer to one APDU."""
+    def handle(self, raw: bytes) -> tuple[bytes, ...]:
+        """What to send in answer to one APDU, in order; nothing in the middle of a stream of blocks."""
         if len(raw) > self._server.max_pdu:
-            return _exception("service-not-allowed", "pdu-too-long")
+            return (_exception("service-not-allowed", "pdu-too-long"),)
+        blocks = self._blocks
+        if not blocks or raw[:1] != bytes((GENERAL_BLOCK,)):
+            return self._sent(self._answer(raw))
+        try:
+            step = blocks.take(raw)
+        except ProtocolViolation:
+            return (_exception("service-not-allowed", OTHER_REASON),)
+        return step.send if step.whole is None else blocks.send(self._answer(step.whole))
+
+    def _sent(self, answer: bytes) -> tuple[bytes, ...]:
+        """The answer to a request that came without blocks: in blocks where it is too long."""
+        if not self._blocks or answer[0] in (acse.AARE, acse.RLRE):
+            return (answer,)
+        self._blocks.begin()
+        return (answer,) if self._blocks.fits(answer) else self._blocks.send(answer)
+
+    def _answer(self, raw: bytes) -> bytes:
+        """The answer to one whole APDU."""
         try:
             match raw[:1]:
                 case b"\x60":
@@ -165,10 +187,14 @@ class Session:
             ours,
             self._sealed(agreed.encode(), general=False),
         ).encode()
-        longest = (initiate.max_pdu or LONGEST_APDU) - (OVERHEAD if self._keys else 0)
+        longest = initiate.max_pdu or LONGEST_APDU
+        if agreed.conformance & Conformance.GENERAL_BLOCK_TRANSFER:
+            self._blocks = GeneralBlocks(longest=longest, most=LONGEST_TRANSFER, answers=True)
+            longest = _LONGEST_IN_BLOCKS
         self._state = _State.PROVING if self._keys else _State.OPEN
         self._title, self._agreed = request.calling_title, agreed
         self._challenges = request.authentication, ours
+        longest -= OVERHEAD if self._keys else 0
         self._services = Services(self._server.model, self._who.client_sap, longest)
         return answer
 

@@ -100,8 +100,8 @@ class TcpDlmsServer:
                 if destination != self._server_sap:
                     continue
                 with self._lock:
-                    answer = server.handle(apdu, client_sap)
-                if answer:
+                    answers = server.handle(apdu, client_sap)
+                for answer in answers:
                     connection.sendall(wrap_frame(self._server_sap, client_sap, answer))
         except (OSError, ProtocolViolation):
             pass  # the peer has gone, or speaks something else: this conversation is over

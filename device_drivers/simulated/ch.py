@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from device_drivers.forms import UNSET
-from device_drivers.objects import CH, Kind
+from device_drivers.named.forms import UNSET
+from device_drivers.named.objects import CH, Kind
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.twin import AlertRaised, Twin
 from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
@@ -170,8 +170,8 @@ class ChTwin(Twin):
 
     # The WAN
 
-    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> bytes:
-        """One APDU from the S1SP to a device of the HAN, and its answer.
+    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
+        """One APDU from the S1SP to a device of the HAN, and its answer: one APDU or several.
 
         A hub on a slow WAN is woken by SMS first, and a message for the gas meter waits for the meter to
         wake: lab time jumps over both.
@@ -182,10 +182,10 @@ class ChTwin(Twin):
             asked = self._through(Point.REQUEST, twin, apdu)
             if twin is self._gas:
                 self._wait_for_gas()
-            told = server.handle(asked, client_sap) if twin.powered else b""
+            told = server.handle(asked, client_sap) if twin.powered else ()
             if not told:
                 raise DeviceSilent(f"{device_id} gave no answer{'' if twin.powered else ': it has no power'}")
-            answer = self._through(Point.RESPONSE, twin, told)
+            answer = tuple(self._through(Point.RESPONSE, twin, one) for one in told)
             if device_id in self._han:
                 self._han[device_id].last_communication = self.clock.now()
             self._awake_until = self.clock.now() + AWAKE

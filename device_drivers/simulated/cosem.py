@@ -41,8 +41,8 @@ from device_drivers.dlms.refs import (
     invocation_counter,
     parse_obis,
 )
-from device_drivers.forms import MOMENT, UNSET, Form
-from device_drivers.objects import Command, Item, Kind, Log, ObjectTable
+from device_drivers.named.forms import MOMENT, UNSET, Form
+from device_drivers.named.objects import Command, Item, Kind, Log, ObjectTable
 from harness.domain.errors import AccessRefused, ProtocolViolation
 
 MANAGEMENT: Final = 1

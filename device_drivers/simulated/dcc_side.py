@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
-from device_drivers.assembly import chosen_faults
 from device_drivers.dcc.calls import CallServer
 from device_drivers.dcc.http import HttpClient, HttpServer
 from device_drivers.dcc.identities import simulated_pki
@@ -24,6 +23,7 @@ from device_drivers.dcc.schemas import schemas
 from device_drivers.dcc.services import Commission
 from device_drivers.dcc.signature import Signer
 from device_drivers.dlms.counters import FileCounters
+from device_drivers.rigs.assembly import chosen_faults
 from device_drivers.simulated.gateway.admission import Admission
 from device_drivers.simulated.gateway.delivery import Outbound, Signers, Writer
 from device_drivers.simulated.gateway.inventory import Inventory

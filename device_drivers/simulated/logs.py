@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from device_drivers.objects import Log
+from device_drivers.named.objects import Log
 from harness.domain.faults import DROP
 
 Row = tuple[Any, ...]

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from device_drivers.assembly import HeldRig, chosen_faults, take_in_hand
 from device_drivers.dlms.counters import CounterStore, FileCounters, ServerCounters
 from device_drivers.dlms.security import Association
 from device_drivers.dlms.server import DlmsServer
-from device_drivers.dlms.tcp_server import TcpDlmsServer
+from device_drivers.rigs.assembly import HeldRig, chosen_faults, take_in_hand
 from device_drivers.simulated.bench import SimulatedBench
 from device_drivers.simulated.ch import ChTwin
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.cosem import TwinModel
+from device_drivers.simulated.doors import open_door
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, S1SP, KeyRing, key_ring, server_title
 from device_drivers.simulated.meters.esme import EsmeTwin
 from device_drivers.simulated.meters.gsme import GsmeTwin
 from device_drivers.simulated.twin import Twin
+from harness.domain.bench import ModbusBenchSettings
 from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault, Interceptions, Place
-from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.lab import Controller, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
-from harness.hooks import RunContext, Trace
+from harness.hooks import WHOLE, RunContext, Trace, Wanted
 
 _PLACES: Final = {
     DeviceType.ESME: Place.ESME,
     DeviceType.GSME: Place.GSME,
     DeviceType.CH: Place.CH,
 }
-_AUTHENTICATION_FAILED: Final = 0x0083  # of device_drivers.objects.EVENTS
+_AUTHENTICATION_FAILED: Final = 0x0083  # of device_drivers.named.objects.EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +85,58 @@ def derived_seed(seed: int, *names: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Twins behind real sockets. ``rig`` has a door for each device, with the management credentials."""
+    """Twins behind the doors that their lab file names, and where those are: ``rig`` is as a physical one.
+
+    ``bench`` is the twins' own, and none where it stands behind Modbus too.
+    """
 
     rig: Rig
     twins: Twins
-    bench: SimulatedBench
+    bench: SimulatedBench | None
 
 
 def stand_up(
     rig: Rig,
-    ring: KeyRing,
+    lab: Lab,
     twins: Twins,
     held: ExitStack,
     ports: Mapping[DeviceType, int] | None = None,
 ) -> Site:
-    """Put DLMS in front of every twin, at a port of its own and behind the hub; ``held`` ends it.
+    """Put DLMS in front of every twin, at a door of its own and behind the hub; ``held`` ends it.
 
     A device that ``ports`` does not name gets any free port of the loopback.
     """
-    wanted = ports or {}
+    wanted, ring = ports or {}, key_ring(lab)
     doors = {
         twin.device.type: _serve(twin, twins, ring, wanted.get(twin.device.type, 0), held)
         for twin in twins.all()
     }
+    rig = replace(rig, devices={type_: doors[type_] for type_ in rig.devices})
+    if rig.simulation and rig.simulation.controller:
+        rig = replace(rig, controller=_controller(rig, lab, held))
     bench = SimulatedBench(twins.clock, twins.esme, twins.gsme, twins.hub)
-    return Site(replace(rig, devices={type_: doors[type_] for type_ in rig.devices}), twins, bench)
+    if rig.modbus is None:
+        return Site(rig, twins, bench)
+    return Site(replace(rig, modbus=_behind_modbus(bench, rig.modbus, held)), twins, None)
+
+
+def _controller(rig: Rig, lab: Lab, held: ExitStack) -> Controller:
+    """A real sshd, and what a lab file would say of it."""
+    from device_drivers.simulated.controller import TwinController
+
+    folder = lab.state / "controllers"
+    return held.enter_context(TwinController(folder, folder / rig.id)).settings
+
+
+def _behind_modbus(
+    bench: SimulatedBench, settings: ModbusBenchSettings, held: ExitStack
+) -> ModbusBenchSettings:
+    """A real Modbus server, and where it listens."""
+    from device_drivers.simulated.modbus_bench import ModbusBenchTwin
+
+    server = ModbusBenchTwin(bench, settings)
+    held.callback(server.close)
+    return server.settings
 
 
 def open_simulated_rig(
@@ -117,22 +145,28 @@ def open_simulated_rig(
     services: Mapping[str, Any],
     run: RunContext,
     trace: Trace,
-    devices: Collection[DeviceType] | None = None,
+    wanted: Wanted = WHOLE,
 ) -> HeldRig:
-    """Build the twins, connect their hub to the S1SP at ``services["wan"]``, and drivers to their ports.
+    """Stand the twins up, and connect drivers to their ports."""
+    with ExitStack() as held:
+        site = stand_up_rig(lab, rig, services, run, held)
+        return take_in_hand(
+            lab, site.rig, services, site.twins.clock, trace, held, wanted,
+            bench=site.bench, displays=site.twins.displays(),
+        )  # fmt: skip
 
-    Without ``services`` the rig has no DCC: its hub stays unconnected, and its user says so. Raises
-    :class:`ConfigurationError` for a fault that nobody knows.
+
+def stand_up_rig(lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, held: ExitStack) -> Site:
+    """Build the twins, put their doors in front of them, and connect their hub to the S1SP.
+
+    The S1SP is at ``services["wan"]``. Without ``services`` the rig has no DCC: its hub stays
+    unconnected, and its user says so. Raises :class:`ConfigurationError` for a fault that nobody knows.
     """
     twins = build_twins(rig, run.seed, chosen_faults(lab, run.faults))
-    with ExitStack() as held:
-        site = stand_up(rig, key_ring(lab), twins, held)
-        if services:
-            join_the_dcc(twins, services, held)
-        return take_in_hand(
-            lab, site.rig, services, twins.clock, trace, held,
-            devices=devices, bench=site.bench, displays=twins.displays(),
-        )  # fmt: skip
+    site = stand_up(rig, lab, twins, held)
+    if services:
+        join_the_dcc(twins, services, held)
+    return site
 
 
 class _TwinServer(DlmsServer):
@@ -148,8 +182,19 @@ class _TwinServer(DlmsServer):
         )
         self._twin = twin
 
-    def handle(self, apdu: bytes, client_sap: int) -> bytes:
-        return super().handle(apdu, client_sap) if self._twin.powered else b""
+    def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
+        return super().handle(apdu, client_sap) if self._twin.powered else ()
+
+
+class _LocalServer(_TwinServer):
+    """One session at the twin's own door: a power cut ends it without a word."""
+
+    def __init__(self, twin: Twin, associations: Mapping[int, Association], counters: CounterStore) -> None:
+        super().__init__(twin, associations, counters)
+        self._cuts = twin.power_cuts
+
+    def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
+        return super().handle(apdu, client_sap) if self._twin.power_cuts == self._cuts else ()
 
 
 def _serve(twin: Twin, twins: Twins, ring: KeyRing, wanted_port: int, held: ExitStack) -> RigDevice:
@@ -157,17 +202,7 @@ def _serve(twin: Twin, twins: Twins, ring: KeyRing, wanted_port: int, held: Exit
     # Shared by both ways in: a counter is spent whichever way it came
     counters = ServerCounters(FileCounters(ring.folder / "twin-counters"), twin.device_id)
     local = ring.associations(twin.device_id, PUBLIC, MANAGEMENT, READER)
-    try:
-        port = TcpDlmsServer(
-            lambda: _TwinServer(twin, local, counters), port=wanted_port, lock=twins.clock.lock
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on port {wanted_port} for {twin.device.type} {twin.device_id}: {error.strerror}",
-            remedy="end what holds the port, or choose other ports",
-        ) from None
-    held.callback(port.close)
-    port.start()
+    door = open_door(twin, lambda: _LocalServer(twin, local, counters), twins.clock.lock, held, wanted_port)
     remote = _TwinServer(twin, ring.associations(twin.device_id, PUBLIC, S1SP), counters)
     if isinstance(twin, ChTwin):
         twin.serve(remote)
@@ -175,12 +210,7 @@ def _serve(twin: Twin, twins: Twins, ring: KeyRing, wanted_port: int, held: Exit
         twins.hub.attach_gas(twin, remote)
     else:
         twins.hub.attach(twin, remote)
-    host, number = port.address
-    return replace(
-        twin.device,
-        door=Door(transport="tcp", parameters={"host": host, "port": number}),
-        security=ring.security(twin.device_id, MANAGEMENT),
-    )
+    return replace(twin.device, door=door, security=ring.security(twin.device_id, MANAGEMENT))
 
 
 def join_the_dcc(twins: Twins, services: Mapping[str, Any], held: ExitStack) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from device_drivers.assembly import chosen_faults
 from device_drivers.dcc.counters import originator_counter
 from device_drivers.dcc.identities import simulated_identities, simulated_pki
 from device_drivers.dcc.link import Link
 from device_drivers.dcc.services import Commission, DccSideProcess
+from device_drivers.rigs.assembly import chosen_faults
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, KeyRing, key_ring, server_title
 from device_drivers.simulated.pace import Pace
@@ -75,13 +75,20 @@ def stand_up_lab(lab: Lab, rigs: Sequence[Rig], run: RunContext, base_port: int)
 def _stand_up_rig(
     lab: Lab, rig: Rig, run: RunContext, block: int, services: Mapping[str, Any], held: ExitStack
 ) -> tuple[list[Port], VirtualClock]:
-    ring = key_ring(lab)
+    ring, rig = key_ring(lab), _plain(rig)
     twins = build_twins(rig, run.seed, chosen_faults(lab, run.faults))
     wanted = {type_: block + offset for type_, offset in _OFFSETS.items()}
-    site = stand_up(rig, ring, twins, held, wanted)
+    site = stand_up(rig, lab, twins, held, wanted)
     if services:
         join_the_dcc(twins, services, held)
     return [_port(rig, device, ring) for device in site.rig.devices.values()], twins.clock
+
+
+def _plain(rig: Rig) -> Rig:
+    """The rig with TCP doors alone: other tools reach twins at fixed ports."""
+    devices = {type_: replace(device, door=None) for type_, device in rig.devices.items()}
+    simulation = replace(rig.simulation, controller=False) if rig.simulation else None
+    return replace(rig, devices=devices, simulation=simulation, modbus=None)
 
 
 def _port(rig: Rig, device: RigDevice, ring: KeyRing) -> Port:

@@ -26,7 +26,7 @@ from datetime import datetime
 from decimal import InvalidOperation
 from typing import Any
 
-from device_drivers.objects import ALERTING, EVENTS, Kind, ObjectTable
+from device_drivers.named.objects import ALERTING, EVENTS, Kind, ObjectTable
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.firmware import ImageTransfer
 from device_drivers.simulated.logs import LogBook, Row
@@ -63,7 +63,8 @@ class Twin:
         self.device_id = device.device_id
         self.table = table
         self.clock = clock
-        self.powered = True
+        self.power_cuts = 0  # how often it has lost its supply
+        self._powered = True
         self.on_alert: Callable[[AlertRaised], None] | None = None
         self._interceptions = interceptions
         self._held: dict[int, dict[str, Any]] = {}  # what each client has staged
@@ -163,6 +164,16 @@ class Twin:
             if self.powered:
                 self.event(0x0081 if open_ else 0x0082)
                 self.changed()
+
+    @property
+    def powered(self) -> bool:
+        """Whether it has its supply."""
+        return self._powered
+
+    @powered.setter
+    def powered(self, on: bool) -> None:
+        self.power_cuts += self._powered and not on
+        self._powered = on
 
     def report(self, code: int) -> None:
         """An event that the device learns of from outside its model: a client that failed to authenticate."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.device_app import device_app
 from harness.cli.output import (
     DEFAULT_LAB,
     DEFAULT_RUNS,
@@ -28,10 +29,13 @@ app = typer.Typer(
 )
 lab_app = typer.Typer(help="The lab file: check it, or get its schema for an editor.", no_args_is_help=True)
 ttm_app = typer.Typer(help="The Test Traceability Matrix.", no_args_is_help=True)
+driver_app = typer.Typer(help="Drivers of your own.", no_args_is_help=True)
 evidence_app = typer.Typer(help="The evidence of a run.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
 app.add_typer(ttm_app, name="ttm")
 app.add_typer(evidence_app, name="evidence")
+app.add_typer(device_app, name="device")
+app.add_typer(driver_app, name="driver")
 
 RunArgument = Annotated[
     Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")
@@ -40,12 +44,25 @@ FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", help="Switch a twin fault on (repeatable).")
 ]
 
+OneProcessOption = Annotated[
+    bool, typer.Option("--one-process", help="No workers: one rig of each DMC in turn, for a debugger.")
+]
+AnswersOption = Annotated[
+    list[Path] | None, typer.Option(help="A file of answers to what tests ask of the engineer (repeatable).")
+]
+RecordAnswersOption = Annotated[
+    Path | None, typer.Option(help="Keep the answers given at this terminal, as JSON lines.")
+]
+OperatorOption = Annotated[
+    str, typer.Option(help="Who answers at this terminal (default: who is logged in).")
+]
+
 
 @app.command("run")
 @command
 def run_command(
     packs: Annotated[
-        list[str], typer.Argument(metavar="PACK...", help="The packs to run; see 'harness packs'.")
+        list[str], typer.Argument(metavar="PACK", help="The packs to run; see 'harness packs'.")
     ],
     lab: LabOption = DEFAULT_LAB,
     runs: RunsOption = DEFAULT_RUNS,
@@ -55,9 +72,10 @@ def run_command(
     ] = None,
     cycle: Annotated[str, typer.Option(help="The test cycle that the run belongs to.")] = "",
     keyword: Annotated[str, typer.Option("-k", help="Only planned tests that match, as pytest's -k.")] = "",
-    one_process: Annotated[
-        bool, typer.Option("--one-process", help="No workers: one rig of each DMC in turn, for a debugger.")
-    ] = False,
+    one_process: OneProcessOption = False,
+    answers: AnswersOption = None,
+    record_answers: RecordAnswersOption = None,
+    operator: OperatorOption = "",
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Plan, run over the rigs, record, and print a summary."""
@@ -73,6 +91,45 @@ def run_command(
             cycle=cycle,
             keyword=keyword,
             one_process=one_process,
+            answers=answers or (),
+            record_answers=record_answers,
+            operator=operator,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command("resume")
+@command
+def resume_command(
+    run: RunArgument = None,
+    lab: LabOption = DEFAULT_LAB,
+    runs: RunsOption = DEFAULT_RUNS,
+    blocked: Annotated[
+        bool, typer.Option("--blocked", help="Take the tests again that the lab blocked.")
+    ] = False,
+    one_process: OneProcessOption = False,
+    answers: AnswersOption = None,
+    record_answers: RecordAnswersOption = None,
+    operator: OperatorOption = "",
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Go on with a run that was killed, interrupted or cut short.
+
+    What is left of it is run by its own frozen plan: packs, faults, seed, cycle. A test that passed, failed
+    or was blocked is finished. Packs, rigs, devices and firmware must be what was planned.
+    """
+    from harness.cli.resume import ResumeOptions, resume
+
+    return resume(
+        ResumeOptions(
+            run=chosen_run(run, runs),
+            lab=lab,
+            blocked=blocked,
+            one_process=one_process,
+            answers=answers or (),
+            record_answers=record_answers,
+            operator=operator,
             as_json=as_json,
         )
     )
@@ -90,7 +147,7 @@ def packs_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> 
 @app.command("rigs")
 @command
 def rigs_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> ExitCode:
-    """Rigs, what they hold, and who holds each lease."""
+    """Rigs, what they hold, who holds each lease, and how each is."""
     from harness.cli.listings import list_rigs
 
     return list_rigs(lab, as_json=as_json)
@@ -142,12 +199,24 @@ def simulate_command(
 @lab_app.command("check")
 @command
 def lab_check_command(
-    lab: LabOption = DEFAULT_LAB, runs: RunsOption = DEFAULT_RUNS, as_json: JsonOption = False
+    rigs: Annotated[
+        list[str] | None, typer.Argument(metavar="RIG", help="Only these rigs (default: every one).")
+    ] = None,
+    lab: LabOption = DEFAULT_LAB,
+    runs: RunsOption = DEFAULT_RUNS,
+    as_json: JsonOption = False,
 ) -> ExitCode:
-    """Validate the lab file, then open every rig and hold its devices against their baseline."""
+    """Validate the lab file, then try every door of each rig.
+
+    Controller, bench, each device (who it is, its firmware against the baseline, its clock) and captures,
+    each by itself: one that is wrong hides no other. It says what was tried, what came back, and what to do.
+
+    A rig that is in use is left alone. What passed over the ports is kept in the check's run folder. A rig
+    with nothing wrong is well again; see 'harness rigs'.
+    """
     from harness.cli.lab import check
 
-    return check(lab, runs, as_json=as_json)
+    return check(lab, runs, rigs or (), as_json=as_json)
 
 
 @lab_app.command("schema")
@@ -157,6 +226,24 @@ def lab_schema_command() -> ExitCode:
     from harness.cli.lab import schema
 
     return schema()
+
+
+@driver_app.command("new")
+@command
+def driver_new_command(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The package's name, as Python takes it: acme_meter.")
+    ],
+    device_type: Annotated[str, typer.Option("--type", help="ESME, GSME or CH.")] = "ESME",
+    folder: Annotated[Path, typer.Option(help="Where the package's folder is made.")] = Path(),
+) -> ExitCode:
+    """Make a driver package for a device of your own.
+
+    It works, it is tested, and it waits to be filled.
+    """
+    from harness.cli.driver import new
+
+    return new(name, device_type, folder)
 
 
 @ttm_app.command("check")
@@ -192,7 +279,10 @@ def ttm_heatmap_command(
     lab: LabOption = DEFAULT_LAB,
     runs: RunsOption = DEFAULT_RUNS,
 ) -> ExitCode:
-    """Make a run's exports again from its journals, and say where the heatmap is."""
+    """Make a run's exports again, and say where the heatmap is.
+
+    They are made from its journals, which are left as they are.
+    """
     from harness.cli.ttm import heatmap
 
     return heatmap(chosen_run(run, runs), lab)
@@ -201,14 +291,55 @@ def ttm_heatmap_command(
 @evidence_app.command("verify")
 @command
 def evidence_verify_command(
-    run: RunArgument = None, runs: RunsOption = DEFAULT_RUNS, as_json: JsonOption = False
+    run: RunArgument = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The lab's public key (PEM): only a run that it signed is good.")
+    ] = None,
+    runs: RunsOption = DEFAULT_RUNS,
+    as_json: JsonOption = False,
 ) -> ExitCode:
-    """Is every recorded byte still what was recorded? Names each that is not."""
+    """Tell what was changed since it was recorded, and who signed it.
+
+    Named are file, line and bytes that were changed, removed, added or re-ordered.
+    """
     from harness.cli.evidence import verify
 
-    return verify(chosen_run(run, runs), as_json=as_json)
+    return verify(chosen_run(run, runs), key, as_json=as_json)
+
+
+@evidence_app.command("pack")
+@command
+def evidence_pack_command(
+    run: RunArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The archive (default: RUN-ID.tar.gz, beside the run folder).")
+    ] = None,
+    lab: LabOption = DEFAULT_LAB,
+    runs: RunsOption = DEFAULT_RUNS,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Make one archive of a run, to hand to an auditor.
+
+    It can be verified without the harness: VERIFY.md in it has the commands. A run that is not as it was
+    recorded, or has one of the lab's secrets in it, is not packed.
+    """
+    from harness.cli.evidence import pack
+
+    return pack(chosen_run(run, runs), lab, out, as_json=as_json)
+
+
+@evidence_app.command("key")
+@command
+def evidence_key_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> ExitCode:
+    """Show the public key that the lab's runs are signed with.
+
+    Hand it, or its fingerprint, to whoever is to trust the runs; not together with a run.
+    """
+    from harness.cli.evidence import key
+
+    return key(lab, as_json=as_json)
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app()
+    """Entry point of the console script, and of ``python -m harness``."""
+    app(prog_name="harness")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
-from harness.cli.output import ExitCode, answer_json, answer_table
+from harness.cli.output import ExitCode, answer_json, answer_table, tell
 from harness.config import load_lab
 from harness.config.packs import find_packs, manifests, selected_tests
 from harness.hooks import plugin_manager
+from harness.rigs.health import WELL, health
 from harness.rigs.lease import holder
 
 
@@ -41,9 +43,10 @@ def list_packs(file: Path, *, as_json: bool) -> ExitCode:
 
 
 def list_rigs(file: Path, *, as_json: bool) -> ExitCode:
-    """The rigs, and who holds each."""
+    """The rigs, who holds each, and how each is."""
     lab = load_lab(file)
     holders = {rig.id: holder(lab.state, rig.id) for rig in lab.rigs}
+    healths = {rig.id: health(lab.state, rig.id) for rig in lab.rigs}
     if as_json:
         answer_json(
             [
@@ -53,6 +56,7 @@ def list_rigs(file: Path, *, as_json: bool) -> ExitCode:
                     "release": rig.dmc.release,
                     "devices": {type_: device.device_id for type_, device in rig.devices.items()},
                     "holder": holders[rig.id],
+                    "health": asdict(healths[rig.id]),
                 }
                 for rig in lab.rigs
             ]
@@ -66,10 +70,14 @@ def list_rigs(file: Path, *, as_json: bool) -> ExitCode:
             ", ".join(rig.devices),
             "simulated" if rig.simulation else rig.place,
             ", ".join(f"{key} {value}" for key, value in (holders[rig.id] or {}).items()) or "free",
+            healths[rig.id].state,
         )
         for rig in lab.rigs
     )
-    answer_table(f"lab {lab.name}", ("rig", "DMC", "release", "devices", "where", "held by"), rows)
+    answer_table(f"lab {lab.name}", ("rig", "DMC", "release", "devices", "where", "held by", "health"), rows)
+    for id_, found in healths.items():
+        if found.state != WELL:
+            tell(f"{id_} is {found}")
     return ExitCode.GOOD
 
 

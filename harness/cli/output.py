@@ -24,6 +24,7 @@ RunsOption = Annotated[Path, typer.Option("--runs", help="The folder that run fo
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable answer on standard output.")]
 DEFAULT_LAB = Path("lab_config/simulated.yaml")
 DEFAULT_RUNS = Path("runs")
+_WIDTH_OF_A_LOG = 160  # columns, where nobody sits at a terminal
 
 
 class ExitCode(IntEnum):
@@ -85,14 +86,38 @@ def answer_json(value: Any) -> None:
 
 
 def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """The answer, for a person."""
+    """The answer, for a person. It is as wide as the terminal, and hides nothing."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_LOG)
+    cells = [[str(cell) for cell in row] for row in rows]
+    frame = 3 * len(columns) + 1  # two blanks and a line for each column, and a line
+    in_columns = [[name, *(row[place] for row in cells)] for place, name in enumerate(columns)]
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")  # a narrow terminal hides nothing
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for column, width in zip(columns, _widths(in_columns, console.width - frame), strict=True):
+        table.add_column(column, overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is, so that no word is broken if there is room for that.
+
+    >>> _widths([["rig", "ioc-1"], ["DMC", "foc-cedarholt"], ["devices", "ESME, GSME, CH"]], 27)
+    [5, 13, 9]
+    >>> _widths([["fault", "esme-import-stuck"], ["place", "esme"]], 20)
+    [15, 5]
+    """
+    whole = [max(len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
+    if sum(whole) <= room:
+        return whole
+    widths = [max(len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    while sum(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    while sum(widths) < room:
+        most_cramped = max(range(len(widths)), key=lambda each: whole[each] / max(widths[each], 1))
+        widths[most_cramped] += 1
+    return widths

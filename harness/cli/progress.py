@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from threading import RLock
 from typing import Any
 
 import pytest
 
 from harness.execution.attempts import Ended
 from harness.execution.controller import ControllerPlugin
+from harness.execution.terminal import TERMINAL
 
 _STYLES = {
     "passed": "green",
@@ -23,7 +25,8 @@ _STYLES = {
 class Progress:
     """A pytest plugin of the controller. ``quiet`` shows nothing but errors.
 
-    Pytest captures standard error while it runs, so the display writes to a copy of it made before.
+    Pytest captures standard error while it runs, so the display writes to a copy of it made before. While the
+    engineer is asked something (by another thread) it keeps what there is to show.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -34,6 +37,8 @@ class Progress:
         self._planned = 0
         self._plugin: ControllerPlugin | None = None
         self._live: Any = None
+        self._lock = RLock()
+        self._kept: list[str] | None = None  # while a question has the terminal
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -53,14 +58,18 @@ class Progress:
         plan = plugin.controller.plan
         assert plan is not None
         self._plugin = plugin
-        cannot = sum(1 for test in plan.tests if test.not_run)
-        self._planned = len(plan.tests) - cannot
+        if terminal := session.config.stash.get(TERMINAL, None):
+            terminal.screen = self
+        plugin.told_to_finish = self._tell_of_the_end
+        self._planned = len(plugin.controller.to_run)
         if self._quiet:
             return
         self._tell(
             f"run {plan.run_id}: {len(plan.tests)} planned tests, {len(plan.rigs)} rigs, seed {plan.seed}"
         )
-        if cannot:
+        if plugin.controller.resumption is not None:
+            self._tell(f"resumed: {self._planned} of them are left")
+        elif cannot := len(plan.tests) - self._planned:
             self._tell(f"{cannot} of them cannot run: no rig of their DMC")
         if self._screen.isatty():
             self._start_display()
@@ -75,19 +84,49 @@ class Progress:
         if self._quiet:
             return
         line = f"{len(self._done):>5}/{self._planned} {_line(ended)}"
-        if self._live is None:
-            self._tell(line)
-            return
-        self._live.update(self._table(ended.test))
-        if ended.result != "passed":
-            self._live.console.print(_cut(line), no_wrap=True, overflow="ellipsis")
+        with self._lock:
+            if self._live is not None:
+                self._live.update(self._table(ended.test))
+            if self._live is None or ended.result != "passed":
+                self._show(line)
+
+    def make_way(self) -> None:
+        """Show nothing more: a question has the terminal."""
+        with self._lock:
+            self._kept = []
+            if self._live is not None:
+                self._live.stop()
+
+    def go_on(self) -> None:
+        """Show what has ended meanwhile, and go on."""
+        with self._lock:
+            kept, self._kept = self._kept or [], None
+            if self._live is not None:
+                self._live.start()
+            for line in kept:
+                self._show(line)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Leave the terminal as it was."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        with self._lock:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+    def _show(self, line: str) -> None:
+        if self._kept is not None:
+            self._kept.append(line)
+        elif self._live is None:
+            self._tell(line)
+        else:
+            self._live.console.print(_cut(line), no_wrap=True, overflow="ellipsis")
+
+    def _tell_of_the_end(self) -> None:
+        """In a signal handler, which may have come in the midst of a line: nothing is buffered here."""
+        os.write(
+            self._screen.fileno(), b"\nending: tests in hand are finished first; Ctrl-C again stops them\n"
+        )
 
     def _tell(self, line: str) -> None:
         print(line, file=self._screen)
@@ -97,7 +136,14 @@ class Progress:
         from rich.live import Live
 
         console = Console(file=self._screen)
-        self._live = Live(self._table(""), console=console, refresh_per_second=8, transient=True)
+        self._live = Live(
+            self._table(""),
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=False,  # the engineer's questions stop and start it in the midst of a test,
+            redirect_stderr=False,  # where these are pytest's own
+        )
         self._live.start()
 
     def _table(self, last: str) -> Any:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cli.output import ExitCode, answer_json, answer_table, tell, tell_where
+from harness.cli.output import (
+    DEFAULT_LAB,
+    DEFAULT_RUNS,
+    ExitCode,
+    answer_json,
+    answer_table,
+    tell,
+    tell_where,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,36 +31,54 @@ class RunOptions:
     cycle: str = ""
     keyword: str = ""
     one_process: bool = False
+    answers: Sequence[Path] = ()
+    record_answers: Path | None = None
+    operator: str = ""
     as_json: bool = False
 
 
 def run(options: RunOptions) -> ExitCode:
     """Drive pytest as a user could by hand, then answer from the record that it left."""
+    from harness.execution.context import new_run_id
+
+    return drive(options, new_run_id())
+
+
+def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
+    """Run pytest with these options, and answer from the record: for a new run, or one that is resumed."""
     import pytest
 
     from harness.cli.progress import Progress
-    from harness.execution.context import new_run_id
     from harness.execution.controller import BY_OUTCOMES
     from harness.records.plan import PLAN
 
-    run_id = new_run_id()
     folder = options.runs / run_id
     progress = Progress(quiet=options.as_json)
-    code = pytest.main(_arguments(options, run_id), plugins=[progress])
+    code = pytest.main(_arguments(options, run_id), plugins=[progress, *plugins])
     if code == pytest.ExitCode.USAGE_ERROR:
         return ExitCode.USAGE
     for problem in progress.problems:
         tell(f"{problem}; once it is put right: harness ttm heatmap {folder}")
     if not (folder / PLAN).is_file():
         tell("ended before the plan was frozen: nothing was run, and nothing is recorded")
-    elif (folder / "run.json").is_file():
+        return _of_no_outcomes(code)
+    by_outcomes = code in BY_OUTCOMES
+    if (folder / "run.json").is_file():
         summary = json.loads((folder / "run.json").read_text())
         if options.as_json:
             answer_json(summary)
         else:
             show(summary, folder)
-        if code in BY_OUTCOMES:
+        if by_outcomes:
             return verdict(summary["counts"])
+    if not by_outcomes:
+        tell_what_is_left(options, run_id)
+    return _of_no_outcomes(code)
+
+
+def _of_no_outcomes(code: int) -> ExitCode:
+    import pytest
+
     return ExitCode.INTERRUPTED if code == pytest.ExitCode.INTERRUPTED else ExitCode.BAD
 
 
@@ -68,11 +94,26 @@ def _arguments(options: RunOptions, run_id: str) -> list[str]:
     arguments += [f"--run-id={run_id}", f"--cycle={options.cycle}"]
     arguments += [f"--pack={pack}" for pack in options.packs]
     arguments += [f"--fault={fault}" for fault in options.faults]
+    arguments += [f"--answers={file}" for file in options.answers]
+    arguments += [f"--operator={options.operator}"]
+    if options.record_answers is not None:
+        arguments.append(f"--record-answers={options.record_answers}")
     if options.seed is not None:
         arguments.append(f"--seed={options.seed}")
     if options.keyword:
         arguments += ["-k", options.keyword]
     return arguments
+
+
+def tell_what_is_left(options: RunOptions, run_id: str) -> None:
+    """How to go on with a run that was cut short."""
+    from harness.records.run import read_run
+
+    if left := len(read_run(options.runs / run_id).left()):
+        words = ["harness resume", run_id]
+        words += [f"--lab {options.lab}"] if options.lab != DEFAULT_LAB else []
+        words += [f"--runs {options.runs}"] if options.runs.resolve() != DEFAULT_RUNS.resolve() else []
+        tell(f"{left} planned tests are left; to go on: {' '.join(words)}")
 
 
 def verdict(counts: dict[str, int]) -> ExitCode:

@@ -114,6 +114,11 @@ def check_rigs(
         if dmc:
             _check_fit(page, place, rig, dmc)
         _check_supply_numbers(page, place, rig)
+        if rig.simulation and rig.controller:
+            page.wrong(
+                (*place, "controller"), "a twin says for itself where its controller is",
+                "remove it, and say controller: true under simulation:",
+            )  # fmt: skip
         for device_type, device in rig.devices.items():
             _check_device(page, (*place, "devices", device_type), rig, device_type, device, models)
     _check_unique(page, (pair for place, _, rig in rigs.placed() for pair in _device_ids(place, rig)))
@@ -203,14 +208,26 @@ def _check_device(
     _check_door(page, (*place, "door"), rig, device.door)
 
 
+def has_controller(rig: RigFile) -> bool:
+    """Whether the rig has a controller, its own or a twin's."""
+    return rig.controller is not None or bool(rig.simulation and rig.simulation.controller)
+
+
 def _check_door(page: _Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
     if door is None:
         return
     if rig.simulation is not None and door.parameters:
         page.wrong((*place, "parameters"), "a twin says for itself where it listens", "remove parameters:")
-    if door.via_controller and rig.controller is None:
+    if door.via_controller and not has_controller(rig):
         page.wrong((*place, "via_controller"), "the rig has no controller", "describe it under controller:")
-    if door.optical and door.optical.mode != "mode-c" and door.protocol == "dlms" and door.hdlc is None:
+    if door.optical is None or door.protocol != "dlms":
+        return
+    if door.optical.mode == "mode-c":
+        page.wrong(
+            (*place, "optical", "mode"), "a readout is all that mode-c gives, and no DLMS",
+            "mode-e or direct, or the protocol of a meter that is read out: iec62056-21",
+        )  # fmt: skip
+    elif door.hdlc is None:
         page.wrong((*place, "optical"), "DLMS on an optical port goes in HDLC frames", "add hdlc: {}")
 
 

@@ -1,4 +1,4 @@
-"""Identifiers as the field writes them, with their check digits; and references to secrets."""
+"""Identifiers as the field writes them, with their check digits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Final
 
 _EUI: Final = re.compile(r"[0-9A-F]{2}(-[0-9A-F]{2}){7}")
 _MPAN_WEIGHTS: Final = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)
-_SCHEMES: Final = ("env:", "file:")
 
 
 def eui(text: str) -> str:
@@ -62,8 +61,3 @@ def address(text: str) -> str:
     ):
         raise ValueError("host:port, with a port of at most 65535")
     return text
-
-
-def is_reference(text: str) -> bool:
-    """Whether the text names where a secret is kept instead of being one."""
-    return any(text.startswith(scheme) and len(text) > len(scheme) for scheme in _SCHEMES)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from harness.config import checks
+from harness.config.bench import ReadBench, read_benches
 from harness.config.catalogue import read_catalogue
 from harness.config.document import Document, Place, read_document
 from harness.config.models import (
@@ -74,6 +75,7 @@ class LabFiles:
     document: Document
     lab: LabFile
     rigs: Mapping[str, RigFile]
+    benches: Mapping[str, ReadBench]
     models: Mapping[str, DeviceModelFile]
     dmcs: Mapping[str, DmcFile]
     epcl: Mapping[str, EpclFile]
@@ -93,12 +95,13 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     checks.check_dmcs(dmcs, models, problems)
     checks.check_epcl(epcl, dmcs, problems)
     checks.check_rigs(rigs, dmcs, models, problems)
+    benches = read_benches(document, rigs.items, problems)
     if lab is None:
         raise FileProblems(problems.found)
     checks.check_lab(document, lab, rigs, environments, problems)
     return LabFiles(
         document=document, lab=lab, rigs=rigs.items, models=models.items, dmcs=dmcs.items, epcl=epcl.items,
-        environments=environments.items, catalogue=catalogue,
+        environments=environments.items, catalogue=catalogue, benches=benches,
     )  # fmt: skip
 
 
@@ -183,6 +186,7 @@ class _Building:
             ttm=_named(files.document, "ttm"),
             packs=_named(files.document, "packs"),
             plugins=tuple(lab.plugins),
+            evidence_key=lab.evidence.key if lab.evidence else "",
         )
 
     def dmc(self, id_: str, item: DmcFile) -> DeviceModelCombination:
@@ -194,6 +198,7 @@ class _Building:
 
     def rig(self, id_: str, item: RigFile) -> Rig:
         dmc = self.dmcs[item.dmc]
+        bench = self.files.benches.get(id_, ReadBench(parameters=item.bench))
         return Rig(
             id=id_,
             dmc=dmc,
@@ -202,7 +207,8 @@ class _Building:
             mprn=item.mprn or "",
             export_mpan=item.export_mpan or "",
             simulation=_simulation(item),
-            bench=item.bench,
+            bench=bench.parameters,
+            modbus=bench.modbus,
             controller=Controller(**dict(item.controller)) if item.controller else None,
             captures={name: CaptureLine(**dict(line)) for name, line in item.captures.items()},
             place=item.place,

@@ -5,10 +5,9 @@ The editor's schema (:func:`harness.config.json_schema`) and the error messages 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -26,9 +25,8 @@ from pydantic_core import PydanticCustomError
 
 from harness.config import identifiers
 from harness.config.document import Written
+from harness.domain.references import is_reference, names_a_secret
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
-
-_SECRET: Final = re.compile(r"passw|passphrase|secret|token|key$", re.IGNORECASE)
 
 
 def _checked(check: Callable[[str], str]) -> AfterValidator:
@@ -43,7 +41,7 @@ def _checked(check: Callable[[str], str]) -> AfterValidator:
 
 def _reference(value: Any, info: ValidationInfo, *keys: str | int) -> Any:
     """A reference; the path of a file is taken from the folder of the document that names it."""
-    if not isinstance(value, str) or not identifiers.is_reference(value):
+    if not isinstance(value, str) or not is_reference(value):
         raise PydanticCustomError("reference", "a reference is demanded", {"keys": keys})
     scheme, _, name = value.partition(":")
     folder = (info.context or {}).get("folder")
@@ -56,7 +54,7 @@ def _parameters(value: Any, info: ValidationInfo, *keys: str | int) -> Any:
         return {str(key): _parameters(item, info, *keys, str(key)) for key, item in value.items()}
     if isinstance(value, list):
         return [_parameters(item, info, *keys, index) for index, item in enumerate(value)]
-    if any(isinstance(key, str) and _SECRET.search(key) for key in keys):
+    if any(isinstance(key, str) and names_a_secret(key) for key in keys):
         return _reference(value, info, *keys)
     return value.value if isinstance(value, Written) else value
 
@@ -73,6 +71,8 @@ Reference = Annotated[
 SystemTitle = Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{16}$")]
 Parameters = Annotated[dict[str, Any], BeforeValidator(lambda value, info: _parameters(value, info))]
 Address = Annotated[str, _checked(identifiers.address)]
+AsRead = BeforeValidator(lambda value: value.value if isinstance(value, Written) else value)
+"""What YAML makes of a scalar: choices among numbers are compared with that."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Sap = Annotated[int, Field(ge=0, le=0x3FFF)]
 
@@ -129,10 +129,13 @@ class OpticalFile(FileModel):
     address: Annotated[str, StringConstraints(pattern="^[0-9A-Za-z ]{0,32}$")] = Field(
         "", description="the device address of the request message; empty: whoever is there"
     )
-    baud: Literal[300, 600, 1200, 2400, 4800, 9600, 19200] = Field(
+    baud: Annotated[Literal[300, 600, 1200, 2400, 4800, 9600, 19200], AsRead] = Field(
         9600, description="mode-e and mode-c: the highest that is agreed to; direct: what is spoken"
     )
     echo: bool = Field(False, description="whether the probe sends back what it is told")
+    confirms: Literal["before", "after", "never"] = Field(
+        "before", description="mode-e: when the meter confirms what was chosen, by the change of the rate"
+    )
     answer: Seconds = Field(1.5, description="how long the meter's answer, and each character, may take")
     settle: Annotated[float, Field(ge=0, le=5)] = Field(
         0.25, description="how long the line rests after a change of the baud rate"
@@ -145,7 +148,7 @@ class HdlcFile(FileModel):
     physical_address: Sap | None = Field(
         None, description="the lower server address; none: the upper one, server_sap, alone"
     )
-    address_bytes: Literal[1, 2, 4] = Field(1, description="length of the server address")
+    address_bytes: Annotated[Literal[1, 2, 4], AsRead] = Field(1, description="length of the server address")
     information_field: Annotated[int, Field(ge=128, le=2030)] = Field(
         2030, description="the longest information field that is proposed, in bytes"
     )
@@ -194,6 +197,7 @@ class CaptureFile(FileModel):
     tool: Literal["", "dumpcap", "tcpdump"] = Field(
         "", description="what captures; empty: whichever is there"
     )
+    carries: Text = Field("dlms", description="what its streams carry: dlms, or what a plugin can read")
 
 
 class SecurityFile(FileModel):
@@ -236,6 +240,7 @@ class SimulationFile(FileModel):
     starts: AwareDatetime = Field(description="lab time at which the rig begins, with its zone")
     history_days: Annotated[int, Field(ge=0, le=400)] = Field(395, description="days that the logs hold")
     wan: Literal["up", "slow", "down"] = Field("up", description="the hub's WAN; slow: woken by SMS")
+    controller: bool = Field(False, description="whether a real sshd stands beside them as their controller")
 
 
 class RigFile(FileModel):
@@ -327,6 +332,14 @@ class DccFile(FileModel):
     tls: TlsFile | None = Field(None, description="TLS towards a gateway that is not simulated")
 
 
+class EvidenceFile(FileModel):
+    """How what a run recorded is sealed."""
+
+    key: Reference = Field(
+        description="reference of the private key (PEM, Ed25519 or P-256) that signs the manifest of a run"
+    )
+
+
 class LabFile(FileModel):
     """A lab. Names of files and folders are taken from the folder of the lab file."""
 
@@ -344,4 +357,5 @@ class LabFile(FileModel):
     packs: Text = Field("../test_packs", description="the folder of test packs")
     plugins: list[Text] = Field(default_factory=list, description="Python modules with hook implementations")
     dcc: DccFile = Field(description="the connection to the DCC")
+    evidence: EvidenceFile | None = Field(None, description="how a run is sealed; without it, unsigned")
     rigs: dict[str, SkipValidation[RigFile]] = Field(description="the rigs, by their id", min_length=1)

@@ -58,6 +58,9 @@ class ManifestFile(FileModel):
     test_phase: TestPhase = Field(description="the Test Phase, or the testing of Clause 20.15")
     installation_types: list[InstallationType] = Field(description="dormant, active, mixed", min_length=1)
     tag_agreement: str = Field("", description="the reference of the TAG's agreement (Clause 20.16)")
+    deadline: float = Field(
+        0.0, description="seconds of real time after which a test without such a mark is stopped", ge=0
+    )
     select: list[Text] = Field(
         description="modules (module.py) or tests (module.py::test_name) below the packs folder", min_length=1
     )
@@ -104,6 +107,7 @@ def load_pack(path: Path, folder: Path) -> Pack:
         selections=selections,
         manifest=path,
         digest=_digest(path, folder.resolve(), selections),
+        deadline=file.deadline,
     )
 
 

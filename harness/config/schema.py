@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from harness.config.bench_models import BenchFile, ModbusBenchFile, PointFile, RegisterMapFile
 from harness.config.models import DeviceModelFile, DmcFile, EnvironmentFile, EpclFile, LabFile, RigFile
 
 _DATA_FILES: Final[dict[str, type[BaseModel]]] = {
@@ -23,11 +24,22 @@ def json_schema() -> dict[str, Any]:
     An editor is told by a first line as
     ``# yaml-language-server: $schema=lab.schema.json#/$defs/device_models``.
     """
-    models = [(model, "validation") for model in (LabFile, RigFile, *_DATA_FILES.values())]
+    benches = (ModbusBenchFile, BenchFile, RegisterMapFile, PointFile)
+    models = [(model, "validation") for model in (LabFile, RigFile, *benches, *_DATA_FILES.values())]
     _, schema = models_json_schema(models, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
     definitions = schema["$defs"]
     rigs = definitions["LabFile"]["properties"]["rigs"]  # which the loader validates one by one
     rigs["additionalProperties"] = {"$ref": "#/$defs/RigFile"}
+    definitions["RigFile"]["properties"]["bench"] = {
+        "description": "the bench's I/O, by its kind",
+        "if": {"properties": {"kind": {"const": "modbus"}}, "required": ["kind"]},
+        "then": {"$ref": "#/$defs/ModbusBenchFile"},
+        "else": {"$ref": "#/$defs/BenchFile"},
+    }
+    definitions["RegisterMapFile"]["properties"]["points"]["additionalProperties"] = {
+        "$ref": "#/$defs/PointFile"
+    }
+    definitions["bench_map"] = {"$ref": "#/$defs/RegisterMapFile"}
     for name, model in _DATA_FILES.items():
         definitions[name] = {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{model.__name__}"}}
     return {

@@ -23,6 +23,8 @@ _EXPECTED: Final = {
     "float_parsing": "a number",
     "float_type": "a number",
     "finite_number": "a number",
+    "decimal_parsing": "a number",
+    "decimal_type": "a number",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "string_type": "text",

@@ -29,7 +29,18 @@ class UsageError(HarnessError):
 
 
 class LabFault(HarnessError):
-    """The lab stood in the way: the attempt is *blocked* and another rig may take the test."""
+    """The lab stood in the way: the attempt is *blocked* and another rig may take the test.
+
+    ``suspect`` says whether the rig's health suffers by it. It does not where something outside the rig
+    failed, or where the rig merely was never given what is asked of it.
+    """
+
+    suspect: bool = True
+
+    def __init__(self, message: str, *, remedy: str = "", suspect: bool | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        if suspect is not None:
+            self.suspect = suspect
 
 
 class TransportLost(LabFault):
@@ -39,9 +50,17 @@ class TransportLost(LabFault):
 class LinkLost(LabFault):
     """The DCC link (gateway, receive address or the run's shared link process) cannot be reached."""
 
+    suspect = False
+
 
 class BenchFault(LabFault):
     """Bench I/O refused, did not answer, or read back something other than was written."""
+
+
+class BeyondBench(BenchFault):
+    """More is asked of the bench than it has, or than the lab file allows; the rig is well. Use another."""
+
+    suspect = False
 
 
 class ControllerFault(LabFault):
@@ -51,9 +70,13 @@ class ControllerFault(LabFault):
 class CaptureUnavailable(LabFault):
     """Traffic cannot be captured or read: a tool, a privilege or a library is missing."""
 
+    suspect = False
+
 
 class OperatorAbsent(LabFault):
     """Nobody did or answered what the test asked of the engineer within its deadline."""
+
+    suspect = False
 
 
 class DeviceFault(HarnessError):

@@ -9,7 +9,10 @@ GOOD, IN_USE, BAD = "good", "in use", "bad"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: ``part`` is a device type, "bench", "controller", "capture", "DCC", or empty for a rig."""
+    """One line: ``part`` is a device type, "bench", "controller", "capture", "DCC", or empty for a rig.
+
+    ``tried`` says how far it came, step after step.
+    """
 
     rig: str
     part: str
@@ -17,3 +20,4 @@ class Finding:
     tried: str
     found: str
     remedy: str = ""
+    family: str = ""  # the class of the error that was raised, where one was

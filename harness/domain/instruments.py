@@ -49,6 +49,17 @@ class LogEntry:
     values: Mapping[str, Value]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A line of a device's data sheet: something that can be read, written or done by name."""
+
+    name: str
+    kind: str  # register, setting, state, identity, log or command
+    unit: str = ""
+    form: str = ""  # what a value looks like, for a person
+    columns: Mapping[str, str] = field(default_factory=dict)  # of a log, beside its time: name → unit
+
+
 class LabClock(Protocol):
     """Lab time. On a simulated rig a wait jumps; on a physical one it waits, with progress."""
 
@@ -93,6 +104,12 @@ class Device(Protocol):
 
     def items(self, kind: str | None = None) -> tuple[str, ...]:
         """Names of the items, all or of one kind: register, setting, state, identity."""
+
+    def offers(self) -> tuple[Offered, ...]:
+        """All that can be named, known without asking the device."""
+
+    def parse(self, item: str, text: str) -> Any:
+        """The value that a person means who types it for an item; :class:`UsageError` if it is none."""
 
     def snapshot(self, kinds: Sequence[str] = ("setting", "state")) -> Mapping[str, Any]:
         """All items of the given kinds at once: proof that nothing else changed."""
@@ -163,6 +180,9 @@ class Bench(Protocol):
     def mains(self, on: bool) -> None:
         """Switch the mains to the electricity meter and the hub."""
 
+    def power(self, device: DeviceType, on: bool) -> None:
+        """Switch the supply of one device by its relay."""
+
     def tamper(self, device: DeviceType, open_: bool) -> None:
         """Open or close a device's cover."""
 
@@ -172,8 +192,11 @@ class Bench(Protocol):
     def reference(self) -> Flow:
         """What has really flowed since the rig was opened."""
 
+    def temperature(self) -> Decimal:
+        """The temperature at the devices, in °C."""
+
     def safe(self) -> None:
-        """No load, no gas flow, covers closed, mains on."""
+        """No load, no gas flow, covers closed, mains on; or what the lab file declares instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +314,19 @@ class CommandResult:
     seconds: float
 
 
+class RunningCommand(Protocol):
+    """A command that runs on a rig's controller until it is stopped; it does not outlive the connection."""
+
+    def ready(self, text: str, *, within: timedelta) -> None:
+        """Wait until it writes such a text to its error stream; :class:`ControllerFault` if it does not."""
+
+    def wait(self, *, within: timedelta) -> CommandResult:
+        """Wait for its end; one that is late is ended, and a lab fault."""
+
+    def stop(self, *, within: timedelta) -> CommandResult:
+        """End it by SIGTERM, then SIGKILL, and tell what it came to: status 143 where it had to be ended."""
+
+
 class RigController(Protocol):
     """The rig's controller: a computer beside the rig, reached over SSH.
 
@@ -301,8 +337,11 @@ class RigController(Protocol):
     def run(self, command: str, *, within: timedelta | None = None) -> CommandResult:
         """Run a command there and wait for its end; one that is late is ended, and a lab fault."""
 
-    def fetch(self, path: str) -> bytes:
-        """A file from there, also kept as evidence; :class:`ControllerFault` where there is none."""
+    def start(self, command: str) -> RunningCommand:
+        """Run a command there that goes on; what still runs when the rig is put down is ended."""
+
+    def fetch(self, path: str, *, keep: bool = True) -> bytes:
+        """A file from there, kept as evidence unless told not to; :class:`ControllerFault` without one."""
 
     def forward(self, host: str, port: int) -> tuple[str, int]:
         """Host and port on this computer that lead to those that the controller sees, while it is open."""
@@ -315,8 +354,11 @@ class CapturedFrame:
     timestamp: datetime  # of the capturing host, aware UTC
     source: str
     destination: str
-    layers: tuple[str, ...]  # from the outside in: ("IP", "TCP", "DLMS wrapper")
-    payload: bytes = field(repr=False)
+    layers: tuple[str, ...]  # from the outside in: ("Ethernet", "IP", "TCP", "DLMS wrapper")
+    payload: bytes = field(repr=False)  # what the innermost layer that could be read carries
+    details: Mapping[str, int | str] = field(
+        default_factory=dict
+    )  # of a HAN frame: "cluster", "mac_source" …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,10 +391,17 @@ class Recording(Protocol):
         """The file, as it is kept in the evidence."""
 
     def expect_nothing_in_clear(self) -> None:
-        """Fail the test, naming the first, if an APDU other than association control went unciphered."""
+        """Fail the test, naming the first, if an APDU other than association control went unciphered.
+
+        Exception responses may go in clear. A recording that proves nothing, for no APDU was heard, frames
+        were lost or some cannot be read, is a :class:`CaptureUnavailable`.
+        """
 
     def expect_wake_ups(self, count: int) -> None:
-        """Fail the test unless the hub was woken so often."""
+        """Fail the test unless the hub was woken so often.
+
+        Where nobody knows how a wake-up shows on this line: :class:`CaptureUnavailable`.
+        """
 
 
 class Capture(Protocol):

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.domain.bench import ModbusBenchSettings
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
 
 
@@ -88,6 +89,7 @@ class OpticalPort:
     address: str = ""  # the device address of the request message; empty: whoever is there
     baud: int = 9600  # mode-e and mode-c: the highest that is agreed to; direct: what is spoken
     echo: bool = False  # the probe sends back what it is told: one copy is dropped
+    confirms: str = "before"  # mode-e: the meter confirms "before" the change of rate, "after" it, or "never"
     answer: float = 1.5  # how long the meter's answer and each further character may take
     settle: float = 0.25  # how long the line rests after a change of the baud rate
 
@@ -129,6 +131,7 @@ class CaptureLine:
     filter: str = ""  # in the language of tcpdump
     on_controller: bool = False  # captured there, and fetched
     tool: str = ""  # "dumpcap" or "tcpdump"; empty: whichever is there
+    carries: str = "dlms"  # name of a registered line reading: what its streams say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,7 @@ class Simulation:
     starts: datetime  # lab time at which the rig's virtual clock begins, aware UTC
     history_days: int = 395  # how much past consumption the logs hold (13 months)
     wan: str = "up"  # "up", "slow" (SMS wake-up, as on MOC) or "down"
+    controller: bool = False  # a real sshd stands beside the twins as the rig's controller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,8 @@ class Rig:
     mprn: str = ""
     export_mpan: str = ""
     simulation: Simulation | None = None
-    bench: Mapping[str, Any] = field(default_factory=dict)
+    bench: Mapping[str, Any] = field(default_factory=dict)  # kind, accuracy, firmware; what its driver needs
+    modbus: ModbusBenchSettings | None = None  # of a bench of that kind
     controller: Controller | None = None
     captures: Mapping[str, CaptureLine] = field(default_factory=dict)  # "wan" or "han" → where it is heard
     place: str = ""
@@ -251,6 +256,7 @@ class Lab:
     ttm: Path
     packs: Path
     plugins: tuple[str, ...] = ()
+    evidence_key: str = ""  # reference of the key that seals runs; empty: a lab of twins makes its own
 
     def rig(self, rig_id: str) -> Rig:
         """The rig of that id; :class:`KeyError` where the lab has none."""

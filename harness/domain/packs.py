@@ -36,6 +36,7 @@ class Pack:
     selections: tuple[Selection, ...]
     manifest: Path
     digest: str
+    deadline: float = 0.0  # seconds of real time that a test may last which has no such mark; 0: it says none
 
     @property
     def modules(self) -> tuple[Path, ...]:

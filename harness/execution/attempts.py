@@ -20,7 +20,7 @@ from harness.domain.words import AttemptResult, Cause
 from harness.execution.context import Settings
 from harness.execution.planning import CASE, Case, planned_id
 from harness.execution.rig_keeper import RigKeeper
-from harness.execution.verdict import PASSED, Verdict, judge, worse
+from harness.execution.verdict import PASSED, Overdue, Verdict, judge, worse
 from harness.records.canonical import digest_of_file
 from harness.records.evidence import AttemptEvidence, evidence_folder
 from harness.records.journal import Journal
@@ -43,7 +43,7 @@ class Attempt:
     began: float  # monotonic seconds
     lab_started: datetime | None = None  # none yet where the attempt is the one that opens the rig
     verdict: Verdict = PASSED
-    lab_fault: bool = False  # in any of its phases, whatever the verdict
+    in_doubt: bool = False  # a lab fault, or a hang, in any of its phases, whatever the verdict
     trace: list[str] = field(default_factory=list)
 
 
@@ -159,7 +159,7 @@ class AttemptRecorder:
             evidence=attempt.evidence.files(),
         )
         self.current = None
-        if attempt.lab_fault:
+        if attempt.in_doubt:
             self._keeper.close()  # what has broken stays broken: the next attempt takes the rig anew
 
     @pytest.hookimpl(wrapper=True)
@@ -174,8 +174,10 @@ class AttemptRecorder:
         if call.excinfo is not None:
             verdict = judge(call.excinfo.value)
             attempt.verdict = worse(attempt.verdict, verdict)
-            attempt.lab_fault |= verdict.cause is Cause.LAB
+            overdue = isinstance(call.excinfo.value, Overdue)
+            attempt.in_doubt |= overdue or verdict.cause is Cause.LAB
             attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
+            self._keeper.under_suspicion(attempt.rig, call.excinfo.value)
             if verdict.result is AttemptResult.BLOCKED:
                 report.user_properties.append((_BLOCKED, verdict.message))
         self.journal.write(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.domain.lab import Lab
+from harness.domain.operator import PreparedAnswer
 from harness.domain.packs import Pack
 from harness.hooks import RunContext
 
@@ -30,6 +31,7 @@ class Settings:
     run: RunContext
     started: datetime  # aware UTC
     cycle: str = ""
+    answers: tuple[PreparedAnswer, ...] = ()  # to what tests ask of the engineer
 
     @property
     def folder(self) -> Path:

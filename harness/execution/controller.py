@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pluggy
 import pytest
 
 from harness.config.ttm import Requirement
-from harness.domain.errors import HarnessError
+from harness.domain.errors import HarnessError, LabFault, UsageError
 from harness.domain.lab import Rig
 from harness.domain.packs import Pack
 from harness.domain.words import AttemptResult, Outcome
 from harness.execution.attempts import Ended, lab_fault_of
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
-from harness.execution.planning import planned_test
+from harness.execution.deadline import hung_in
+from harness.execution.interruption import Interruption
+from harness.execution.planning import planned_id, planned_test
+from harness.execution.resumption import Resumption
 from harness.execution.scheduler import RigScheduler
 from harness.hooks import LabServices
+from harness.records.canonical import digest_of_file
 from harness.records.exports import make_exports
-from harness.records.journal import Journal
+from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
 from harness.records.plan import Plan, PlannedPack, PlannedTest
 from harness.records.run import read_run
+from harness.records.run_lock import RunLock
+from harness.rigs.health import now_suspect
 
 _GOOD = {Outcome.PASSED, Outcome.DESCOPED}
 BY_OUTCOMES = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -39,21 +48,30 @@ class Controller:
     """
 
     def __init__(
-        self, settings: Settings, ttm: Mapping[str, Requirement], hooks: pluggy.PluginManager
+        self,
+        settings: Settings,
+        ttm: Mapping[str, Requirement],
+        hooks: pluggy.PluginManager,
+        resumption: Resumption | None = None,
     ) -> None:
         self.settings = settings
+        self.resumption = resumption
         self.plan: Plan | None = None
+        self.to_run: tuple[PlannedTest, ...] = ()  # with the node ids that pytest gives them now
         self.problems: tuple[str, ...] = ()  # exports that could not be made
         self._ttm = ttm
         self._hooks = hooks
         self._journal: Journal | None = None
         self._services: LabServices | None = None
+        self._lock: RunLock | None = None
 
     def services(self) -> Mapping[str, Any]:
         """Where the run's shared services are; they start when they are first asked for."""
         if self._services is None:
             settings = self.settings
             settings.folder.mkdir(parents=True, exist_ok=True)
+            if self.resumption is None:  # else who resumes it holds the lock
+                self._lock = self._lock or RunLock.take(settings.folder)
             self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
         return self._services.addresses if self._services else {}
 
@@ -73,13 +91,36 @@ class Controller:
             cycle=settings.cycle,
         )
         self.plan.write(settings.folder)
-        self._journal = Journal.begin(
-            settings.folder, run_id=self.plan.run_id, plan_digest=self.plan.digest, process="controller"
-        )
+        self._begin_journal(self.plan)
         for test in self.plan.tests:
             if test.not_run:
                 self.set_aside(test, test.not_run)
+        self.to_run = tuple(test for test in self.plan.tests if not test.not_run)
         return self.plan
+
+    def take_up(self, resumption: Resumption, node_ids: Mapping[str, str]) -> Plan:
+        """Go on with a run's own frozen plan; ``node_ids`` are those of the collected items, by planned test.
+
+        :class:`UsageError` where a test that is left is not among them.
+        """
+        if missing := [test.id for test in resumption.left if test.id not in node_ids]:
+            raise UsageError(
+                f"run {resumption.plan.run_id} cannot be resumed: {len(missing)} of its planned tests are "
+                f"not planned any more, the first is {missing[0]}",
+                remedy="did the lab's EPCL or its SRV catalogue change?",
+            )
+        self.plan = resumption.plan
+        self.to_run = tuple(replace(test, node_id=node_ids[test.id]) for test in resumption.left)
+        self._begin_journal(self.plan).write(
+            RUN_RESUMED, left=len(self.to_run), lab_digest=digest_of_file(self.settings.lab.file)
+        )
+        return self.plan
+
+    def _begin_journal(self, plan: Plan) -> Journal:
+        self._journal = Journal.begin(
+            self.settings.folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER
+        )
+        return self._journal
 
     def set_aside(self, test: PlannedTest, reason: str) -> None:
         """A planned test that will not run: its reason is its record."""
@@ -93,8 +134,16 @@ class Controller:
             if services is not None:
                 services.close()
         finally:
-            if self._journal is not None:
-                self._close(self._journal, reason)
+            try:
+                if self._journal is not None:
+                    self._close(self._journal, reason)
+            finally:
+                self.let_go()
+
+    def let_go(self) -> None:
+        """Unlock the run folder; a second call does nothing."""
+        if self._lock is not None:
+            self._lock.release()
 
     def _close(self, journal: Journal, reason: str) -> None:
         self._journal = None
@@ -147,11 +196,15 @@ class ControllerPlugin:
         self._arguments = arguments
         self._distributed = distributed
         self._scheduler: RigScheduler | None = None
-        self._rigs = {rig.id: rig.dmc.id for rig in rigs_in_use(controller.settings)}
+        self._rigs = {rig.id: rig.dmc.id for rig in rigs_in_use(controller.settings, controller.resumption)}
         self._free = deque(self._rigs)
         self._rig_of_worker: dict[str, str] = {}
         self._blocked: list[str] = []
         self._ended = "completed"
+        self._nodes: list[Any] = []  # every worker there was
+        self._session: pytest.Session | None = None
+        self.interruption = Interruption(self._finish, self._stop)
+        self.told_to_finish: Callable[[], None] = _nothing  # runs in a signal handler: it may take no lock
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None, None, None]:
@@ -174,11 +227,15 @@ class ControllerPlugin:
         return result
 
     def _freeze(self, items: list[pytest.Item]) -> None:
-        if not items:
+        resumption = self.controller.resumption
+        if not items and resumption is None:
             raise pytest.UsageError("the packs plan no test on any EPCL entry of this lab")
         with as_usage_error():
-            plan = self.controller.freeze(items)
-        will_run = {test.node_id for test in plan.tests if not test.not_run}
+            if resumption is None:
+                self.controller.freeze(items)
+            else:
+                self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
+        will_run = {test.node_id for test in self.controller.to_run}
         items[:] = [item for item in items if item.nodeid in will_run]
 
     # -- xdist -------------------------------------------------------------------------------------
@@ -186,6 +243,7 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Bind a new worker to a rig that has none; a replacement gets its predecessor's."""
+        self._nodes.append(node)
         rig = self._free.popleft()
         self._rig_of_worker[node.gateway.id] = rig
         context = WorkerContext(
@@ -206,10 +264,12 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
         """Our own: a test goes to a free rig of its DMC, one at a time."""
-        plan = self.controller.plan
-        assert plan is not None
-        self._scheduler = RigScheduler(plan.tests, self._rigs, self._rig_of, self.controller.set_aside)
+        self._scheduler = RigScheduler(self.controller.to_run, self._rigs, self._rig_of, self._set_aside)
         return self._scheduler
+
+    def _set_aside(self, test: PlannedTest, reason: str) -> None:
+        with self.interruption.held():
+            self.controller.set_aside(test, reason)
 
     def _rig_of(self, node: Any) -> str:
         return self._rig_of_worker[node.gateway.id]
@@ -219,9 +279,18 @@ class ControllerPlugin:
         """A worker died in a test: its attempt shows as interrupted, and the next one follows."""
         assert self._scheduler is not None
         report.outcome = _INTERRUPTED  # type: ignore[assignment]  # so it counts as no failure
-        test = self._scheduler.interrupted(crashitem)
-        rig = self._rig_of(report.node)
-        Ended(test.id, rig, AttemptResult.INTERRUPTED, "its worker died").tell(report)
+        test, rig = self._scheduler.test_of(crashitem), self._rig_of(report.node)
+        why = self._why_it_died(test, rig)  # before the next attempt begins
+        self._scheduler.interrupted(crashitem)
+        Ended(test.id, rig, AttemptResult.INTERRUPTED, why).tell(report)
+
+    def _why_it_died(self, test: PlannedTest, rig: str) -> str:
+        settings = self.controller.settings
+        if not hung_in(settings.folder, test.id):
+            return "its worker died"
+        hung = LabFault(f"{test.id} hung, and left the rig as it was", remedy="harness lab check")
+        now_suspect(settings.lab.state, rig, hung, f"run {settings.run.run_id}")
+        return "it hung, deaf to its deadline, and was ended with its worker"
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -256,9 +325,46 @@ class ControllerPlugin:
 
     # -- the end -----------------------------------------------------------------------------------
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """From here on a first Ctrl-C lets the tests in hand be finished."""
+        self._session = session
+        self.interruption.begin()
+        try:
+            result = yield
+        finally:
+            self.interruption.wind_down()
+        if self.interruption.count:
+            raise session.Interrupted("interrupted")
+        return result
+
+    def _finish(self) -> None:
+        """The first Ctrl-C, in a signal handler. No test waits for the engineer any more."""
+        session = self._session
+        assert session is not None
+        if self._scheduler is not None:
+            self._scheduler.give_out_no_more()
+        if not self._distributed:
+            session.shouldstop = "interrupted"
+        self.told_to_finish()
+        if desk := session.config.pluginmanager.getplugin("smets1-desk"):
+            desk.stop()
+
+    def _stop(self) -> None:
+        """The second one, in a signal handler: workers put their rigs down, and so shall we end."""
+        for node in self._nodes:
+            if not node.shutting_down or self._scheduler is None or node in self._scheduler.nodes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(node.gateway._rinfo().pid, signal.SIGINT)  # xdist has asked for it: no message
+
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what is left stays not run, with that reason."""
-        self._ended = "interrupted"
+        self._ended = "interrupted" if self.interruption.count < 2 else "interrupted, at once"
+
+    def pytest_unconfigure(self) -> None:
+        """Also where the session ended before it had begun."""
+        self.interruption.end()
+        self.controller.let_go()
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """An error of the harness itself; the record says so."""
@@ -278,10 +384,15 @@ class ControllerPlugin:
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
 
 
-def rigs_in_use(settings: Settings) -> list[Rig]:
-    """The lab's rigs whose DMC has an EPCL entry that one of the packs is for."""
+def rigs_in_use(settings: Settings, resumption: Resumption | None = None) -> list[Rig]:
+    """The lab's rigs whose DMC has an EPCL entry that one of the packs is for, and that has tests left."""
     dmcs = {entry.dmc.id for pack in settings.packs for entry in settings.lab.epcl if pack.is_for(entry)}
-    return [rig for rig in settings.lab.rigs if rig.dmc.id in dmcs]
+    rigs = [rig for rig in settings.lab.rigs if rig.dmc.id in dmcs]
+    return [rig for rig in rigs if resumption is None or resumption.uses(rig.id)]
+
+
+def _nothing() -> None:
+    """Nobody wants to be told."""
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from harness.domain.errors import LabFault
@@ -14,11 +16,14 @@ from harness.domain.instruments import (
     Gsme,
     LabClock,
     Meter,
+    Operator,
     RigInHand,
     ServiceUser,
 )
+from harness.domain.operator import PreparedAnswer
 from harness.domain.words import DeviceType
 from harness.execution.attempts import AttemptRecorder
+from harness.execution.operator import OperatorAtRig
 from harness.execution.planning import Case
 from harness.execution.rig_keeper import RigKeeper
 
@@ -26,9 +31,13 @@ from harness.execution.rig_keeper import RigKeeper
 class PackFixtures:
     """The fixtures of pack tests; docstrings show in ``pytest --fixtures``."""
 
-    def __init__(self, keeper: RigKeeper, recorder: AttemptRecorder) -> None:
+    def __init__(
+        self, keeper: RigKeeper, recorder: AttemptRecorder, answers: Sequence[PreparedAnswer], desk: str
+    ) -> None:
         self._keeper = keeper
         self._recorder = recorder
+        self._answers = answers
+        self._desk = desk
 
     @pytest.fixture
     def rig(self, planned_case: Case) -> RigInHand:
@@ -76,11 +85,20 @@ class PackFixtures:
         assert self._recorder.current is not None
         return self._recorder.current.evidence
 
+    @pytest.fixture
+    def operator(self, rig: RigInHand) -> Operator:
+        """The engineer at the rig, for what only a person can do or see."""
+        attempt = self._recorder.current
+        assert attempt is not None
+        return OperatorAtRig(rig, attempt.test, attempt.evidence, self._answers, self._desk)
+
 
 def _device(rig: RigInHand, device_type: DeviceType) -> Device:
     try:
         return rig.devices[device_type]
     except KeyError:
         raise LabFault(
-            f"rig {rig.rig.id} has no {device_type}", remedy="mark the test with the devices that it needs"
+            f"rig {rig.rig.id} has no {device_type}",
+            remedy="mark the test with the devices that it needs",
+            suspect=False,
         ) from None

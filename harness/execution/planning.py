@@ -6,6 +6,7 @@ holds ``meter`` is planned once for each device type that it is marked for, ever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # workers import this module, and need no reader of matrices
 
 CASE = "planned_case"
 """Name of the fixture that every planned test is parametrised by."""
+DEADLINE = "deadline"
+"""Name of the mark that says how long a test may last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,17 @@ def marked(source: Any, name: str) -> tuple[str, ...]:
     """The arguments of a mark, in order, over all its uses on a test."""
     arguments = [arg for mark in source.iter_markers(name) for arg in mark.args]
     return tuple(dict.fromkeys(str(arg) for arg in arguments))
+
+
+def marked_deadline(item: pytest.Item) -> float | None:
+    """Seconds of real time that ``@pytest.mark.deadline(seconds)`` gives a test; a wrong mark is an error."""
+    mark = next(item.iter_markers(DEADLINE), None)  # the closest one
+    if mark is None:
+        return None
+    seconds = mark.args[0] if len(mark.args) == 1 and not mark.kwargs else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{DEADLINE}(…) takes one number, of seconds")
+    return float(seconds)
 
 
 def cases(
@@ -106,6 +120,7 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
         raise pytest.UsageError(
             f"{item.nodeid}: no TTM id for {case.device}; mark it with @pytest.mark.ttm(…)"
         )
+    marked_deadline(item)  # says here and now where it is wrong
     groups = marked(item, "functional_group")
     rigs = lab.rigs_of(case.entry.dmc.id)
     return PlannedTest(

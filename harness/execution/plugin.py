@@ -8,6 +8,7 @@ of an environment that the harness is installed in.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ _MARKS = (
     "devices(type, ...): the device types that the test is about or needs",
     "duis_schema: rests on the DCC's check against the schema; not planned on a simulated lab without it",
     "functional_group(name): the functional group of the heatmap",
+    "deadline(seconds): how long, in real time, the test may last before it is stopped",
 )
 
 
@@ -39,6 +41,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fault", action="append", default=[], metavar="NAME", help="switch a twin fault on (repeatable)"
     )
+    group.addoption(
+        "--answers",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="answers to what tests ask of the engineer (repeatable)",
+    )
+    group.addoption(
+        "--record-answers", default="", metavar="FILE", help="keep the answers given here, as JSON lines"
+    )
+    group.addoption(
+        "--operator", default="", metavar="NAME", help="who answers here (default: who is logged in)"
+    )
     for xdist in parser.getgroup("xdist").options:
         if "-n" in xdist.names():
             _teach_rigs(xdist)
@@ -58,6 +73,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     from harness.execution.session import count_rigs
 
     return count_rigs(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest's capturing, which takes the terminal away
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Keep the terminal that the run is started from, for questions to the engineer."""
+    options = early_config.known_args_namespace
+    if options.pack and os.isatty(0):
+        from harness.execution.terminal import TERMINAL, Terminal
+
+        terminal = Terminal.found(options.operator)
+        if terminal is not None:
+            early_config.stash[TERMINAL] = terminal
+            early_config.add_cleanup(terminal.close)
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

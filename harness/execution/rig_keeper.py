@@ -5,7 +5,7 @@ After a lab fault it is put down as well, for whatever has broken stays broken i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,11 @@ import pluggy
 from harness.domain.errors import ConfigurationError, HarnessError
 from harness.domain.instruments import RigInHand
 from harness.domain.lab import Lab, Rig
-from harness.domain.words import DeviceType
 from harness.execution.context import Settings
-from harness.hooks import RunContext, Trace
+from harness.execution.verdict import lab_faults
+from harness.hooks import WHOLE, RunContext, Trace, Wanted
 from harness.records.evidence import TraceRouter
+from harness.rigs.health import now_suspect
 from harness.rigs.lease import Lease, take
 
 
@@ -28,11 +29,11 @@ def open_rig(
     services: Mapping[str, Any],
     run: RunContext,
     trace: Trace,
-    devices: Collection[DeviceType] | None = None,
+    wanted: Wanted = WHOLE,
 ) -> RigInHand:
-    """Take a rig in hand through the hook, with those devices or all; who calls holds its lease."""
+    """Take a rig in hand through the hook; who calls holds its lease."""
     opened: RigInHand | None = hooks.hook.harness_open_rig(
-        lab=lab, rig=rig, services=services, run=run, trace=trace, devices=devices
+        lab=lab, rig=rig, services=services, run=run, trace=trace, wanted=wanted
     )
     if opened is None:
         raise ConfigurationError(
@@ -106,6 +107,11 @@ class RigKeeper:
         if self._in_hand is not None and self.trace.current is not None:
             self.trace.current.clock = self._in_hand.clock.now
 
+    def under_suspicion(self, rig: str, error: BaseException) -> None:
+        """Write down, in the rig's health, the lab faults that an error has."""
+        for fault in lab_faults(error):
+            now_suspect(self._settings.lab.state, rig, fault, f"run {self._settings.run.run_id}")
+
     def lab_time(self) -> datetime | None:
         """The rig's lab time; ``None`` while no rig is open."""
         return self._in_hand.clock.now() if self._in_hand else None
@@ -132,6 +138,8 @@ class RigKeeper:
                 in_hand.close()
         except HarnessError as error:
             self.trace.event("bench", "rig could not be put down cleanly", error=str(error))
+            if self._lease is not None:
+                self.under_suspicion(self._lease.rig, error)
         finally:
             self._release()
 

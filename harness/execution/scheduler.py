@@ -43,6 +43,7 @@ class RigScheduler:
         self._tried: dict[str, set[str]] = {}  # test id → rigs that a lab fault kept it from
         self._blocked: set[str] = set()  # ids of tests in hand that a lab fault has just blocked
         self._interruptions: Counter[str] = Counter()
+        self._ending = False
 
     @property
     def nodes(self) -> list[Any]:
@@ -57,12 +58,16 @@ class RigScheduler:
     @property
     def has_pending(self) -> bool:
         """Whether anything is left to do or to be finished."""
-        return bool(self._waiting or self._in_hand)
+        return bool(self._in_hand or (self._waiting and not self._ending))
 
     @property
     def tests_finished(self) -> bool:
         """Whether the session may end."""
         return not self.has_pending
+
+    def give_out_no_more(self) -> None:
+        """Let the tests in hand be the last ones; the others are not run. Safe to call at any moment."""
+        self._ending = True
 
     def add_node(self, node: Any) -> None:
         """A worker has started; it gets work once it has collected."""
@@ -103,7 +108,11 @@ class RigScheduler:
             self._take_again(test)
         self.schedule()
 
-    def interrupted(self, node_id: str) -> PlannedTest:
+    def test_of(self, node_id: str) -> PlannedTest:
+        """The planned test of a node id."""
+        return self._tests[node_id]
+
+    def interrupted(self, node_id: str) -> None:
         """The worker died with this test in hand: another attempt, unless it has killed too many."""
         test = self._tests[node_id]
         self._interruptions[test.id] += 1
@@ -111,7 +120,6 @@ class RigScheduler:
             self.mark_test_pending(node_id)
         else:
             self._set_aside(test, f"set aside: its worker died {MAX_INTERRUPTIONS} times while running it")
-        return test
 
     def blocked(self, node_id: str, rig: str, *, rig_lost: str = "") -> None:
         """A lab fault stood in the way: once it has ended, the test goes to another rig of its DMC.
@@ -135,6 +143,8 @@ class RigScheduler:
                 node.send_runtest_some([self._collections[node][test.node_id]])
 
     def _next_for(self, rig: str) -> PlannedTest | None:
+        if self._ending:
+            return None
         return next((test for test in self._waiting if self._serves(rig, test)), None)
 
     def _serves(self, rig: str, test: PlannedTest) -> bool:

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from harness.config import load_lab
+from harness.config.answers import load_answers
 from harness.config.packs import find_packs
 from harness.config.ttm import load_ttm
 from harness.execution.collection import PackCollection
 from harness.execution.context import Settings, new_run_id
 from harness.execution.controller import Controller, ControllerPlugin, as_usage_error, rigs_in_use
+from harness.execution.desk import open_desk
+from harness.execution.resumption import Resumption
 from harness.execution.worker import run_tests_here
 from harness.hooks import RunContext, plugin_manager
+from harness.records.redaction import hide_secrets_of
+from harness.records.seal import check_reference
 
 _SETTINGS = pytest.StashKey[Settings]()
 _RIGS = pytest.StashKey[int]()
@@ -23,7 +28,7 @@ _RIGS = pytest.StashKey[int]()
 def count_rigs(config: pytest.Config) -> int:
     """How many workers ``-n rigs`` means."""
     with as_usage_error():
-        config.stash[_RIGS] = len(rigs_in_use(_settings(config)))
+        config.stash[_RIGS] = len(rigs_in_use(_settings(config), resumption_of(config)))
     return config.stash[_RIGS]
 
 
@@ -40,11 +45,21 @@ def set_up_controller(config: pytest.Config) -> None:
     if config.option.collectonly:  # shows what would be planned; no run, no record
         return
     distributed = _distributed(config)
-    controller = Controller(settings, ttm, hooks)
+    with as_usage_error():
+        desk = open_desk(config)
+    if desk is not None:
+        config.pluginmanager.register(desk, "smets1-desk")
+    controller = Controller(settings, ttm, hooks, resumption_of(config))
     plugin = ControllerPlugin(controller, tuple(config.args), distributed=distributed)
     config.pluginmanager.register(plugin, "smets1-controller")
     if not distributed:
-        run_tests_here(config, settings, hooks, controller.services)
+        run_tests_here(config, settings, hooks, controller.services, desk=desk.address if desk else "")
+
+
+def resumption_of(config: pytest.Config) -> Resumption | None:
+    """The run that is resumed, as ``harness resume`` hands it over; pytest's options only begin new runs."""
+    plugins = config.pluginmanager.get_plugins()
+    return next((plugin for plugin in plugins if isinstance(plugin, Resumption)), None)
 
 
 def _distributed(config: pytest.Config) -> bool:
@@ -67,6 +82,8 @@ def _settings(config: pytest.Config) -> Settings:
 def _read_settings(config: pytest.Config) -> Settings:
     started = datetime.now(UTC)
     lab = load_lab(Path(config.getoption("lab")))
+    check_reference(lab)
+    hide_secrets_of(lab)
     seed = config.getoption("seed")
     run_id = config.getoption("run_id") or new_run_id()
     return Settings(
@@ -80,4 +97,5 @@ def _read_settings(config: pytest.Config) -> Settings:
         ),
         started=started,
         cycle=config.getoption("cycle"),
+        answers=load_answers(map(Path, config.getoption("answers"))),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
 import pytest
 
-from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
+from harness.domain.errors import ConfigurationError, DeviceFault, HarnessError, LabFault
 from harness.domain.words import AttemptResult, Cause
 
 
@@ -21,6 +22,10 @@ class Verdict:
 
 
 PASSED = Verdict(AttemptResult.PASSED)
+
+
+class Overdue(HarnessError):
+    """The test did not end by its deadline, nobody knows why: its evidence tells where it hung."""
 
 
 def judge(error: BaseException) -> Verdict:
@@ -41,6 +46,15 @@ def judge(error: BaseException) -> Verdict:
     if isinstance(error, pytest.skip.Exception):
         return Verdict(AttemptResult.BLOCKED, Cause.HARNESS, f"skipped by the test itself: {error}")
     return Verdict(AttemptResult.FAILED, Cause.HARNESS, message)
+
+
+def lab_faults(error: BaseException) -> Iterator[LabFault]:
+    """The lab faults in an exception, which may be a group of several."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from lab_faults(each)
+    elif isinstance(error, LabFault):
+        yield error
 
 
 def worse(first: Verdict, second: Verdict) -> Verdict:

@@ -7,7 +7,9 @@ but the rig in hand, which is no fixture of wider scope: so a test has no *next*
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -45,3 +47,9 @@ class WorkerLoop:
             if session.shouldfail or session.shouldstop:
                 break
         return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None]:
+        """Whoever wants the worker to stop now has what he wants: the rig is put down, undisturbed."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return (yield)

@@ -1,13 +1,16 @@
 """The evidence of an attempt: every step with what was expected and found, every message, every file.
 
 One folder an attempt, ``evidence/<test>/<number>/``. ``steps.jsonl`` has a line for each step in the order in
-which it happened; files stand beside it, named after their step. A step's ``kind`` is
+which it happened; files stand beside it, named after their step; of large ones, what several attempts keep is
+stored once (:mod:`harness.records.large`). A step's ``kind`` is
 
 - ``note`` (title, detail);
 - ``file`` (title, path, media_type, size): something that the test kept;
 - ``expect`` (title, expected or low and high, found, held);
 - ``event`` (source, title, detail): something that a driver did;
 - ``message`` (source, title, media_type, size, and path or hex): something that passed over a port.
+
+The secrets that this process knows (:mod:`harness.records.redaction`) are in none of it.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from harness.records.canonical import canonical, digest_of_file, moment, now, plain
+from harness.records.canonical import canonical_of_plain, digest_of_file, moment, now, plain
 from harness.records.difference import describe, shorten
+from harness.records.large import SHELF, keep
+from harness.records.redaction import hidden
 
 EVIDENCE = "evidence"
 STEPS = "steps.jsonl"
@@ -38,6 +43,7 @@ _SUFFIXES = {
     "text/html": ".html",
     "image/png": ".png",
     "application/vnd.tcpdump.pcap": ".pcap",
+    "application/x-pcapng": ".pcapng",
 }
 
 
@@ -86,6 +92,8 @@ class AttemptEvidence:
         folder.mkdir(parents=True)
         self.folder = folder
         self.clock = clock
+        all_evidence = folder.parent.parent
+        self._shelf = all_evidence / SHELF if all_evidence.name == EVIDENCE else None
         self._steps = (folder / STEPS).open("xb")
         self._lock = Lock()
         self._count = 0
@@ -116,8 +124,8 @@ class AttemptEvidence:
         self._step("event", what, source=source, detail=detail or None)
 
     def message(self, source: str, name: str, content: bytes, media_type: str) -> None:
-        """One whole message: kept as a file, a short binary one as hex in its step."""
-        if len(content) <= INLINE and not _is_text(media_type):
+        """One whole message: kept as a file, a short one of no known file type as hex in its step."""
+        if len(content) <= INLINE and not _is_text(media_type) and media_type not in _SUFFIXES:
             self._step(
                 "message", name, source=source, media_type=media_type, hex=content.hex(), size=len(content)
             )
@@ -132,24 +140,26 @@ class AttemptEvidence:
             if self._steps.closed:
                 return
             self._count += 1
+            title = hidden.of_text(title)
             step = {"n": self._count, "at": now(), "kind": kind, "title": title}
             if lab:
                 step["lab"] = moment(lab)
             if media_type:
                 step["media_type"] = media_type
             if content is not None:
-                step |= {"path": self._keep(title, content, media_type), "size": len(content)}
+                kept = self._keep(title, hidden.of_bytes(content), media_type)
+                step |= {"path": kept, "size": len(content)}
             step |= {
                 name: plain(value) for name, value in fields.items() if value is not None or name != "detail"
             }
-            self._steps.write(canonical(step) + b"\n")
+            self._steps.write(canonical_of_plain(hidden.of_plain(plain(step))) + b"\n")
             self._steps.flush()
 
     def _keep(self, name: str, content: bytes, media_type: str) -> str:
         stem = f"{self._count:03d}-{safe(name)}"
         suffix = _SUFFIXES.get(media_type, ".bin")
         path = stem if stem.endswith(suffix) else stem + suffix
-        (self.folder / path).write_bytes(content)
+        keep(self.folder / path, content, self._shelf)
         self._names[path] = (name, media_type)
         return path
 

@@ -26,29 +26,22 @@ from typing import Any, Self
 
 from harness.domain.errors import HarnessError, UsageError
 from harness.records.canonical import canonical_of_plain, digest_of_plain, now, plain
+from harness.records.chain import Link, order_problems
+from harness.records.chain import Problem as Problem
 from harness.records.plan import sync_folder
+from harness.records.redaction import hidden
 
 JOURNALS = "journal"
+CONTROLLER = "controller"  # the process; one that resumes the run is controller-2, and so on
 
 RUN_STARTED = "run_started"  # run_id, plan_digest, process, host, pid
+RUN_RESUMED = "run_resumed"  # left, lab_digest
 ATTEMPT_STARTED = "attempt_started"  # attempt, test, number, rig, worker
 ATTEMPT_PHASE = "attempt_phase"  # attempt, phase (setup, call, teardown), result, seconds
 ATTEMPT_FINISHED = "attempt_finished"  # attempt, test, result, cause, message, trace, seconds, lab_started, …
 NOT_RUN = "not_run"  # test, reason
 DESCOPED = "descoped"  # test, approval
 RUN_ENDED = "run_ended"  # reason
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something about a record that cannot be trusted: which file, which line (0: the file as a whole)."""
-
-    file: str
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file} line {self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +109,15 @@ class Journal:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event, durably. Fields are made JSON-able by :func:`harness.records.canonical.plain`.
 
+        They are written without the secrets that this process knows.
+
         A line that cannot be written whole (a full disk) closes the journal, so that it stays the last one.
         """
         with self._lock:
             if self._file.closed:
                 raise UsageError(f"{self.path} is closed; {event} cannot be recorded")
-            line = plain({**fields, "seq": self._seq, "prev": self._prev, "at": now(), "event": event})
+            told = plain({**fields, "seq": self._seq, "prev": self._prev, "at": now(), "event": event})
+            line = hidden.of_plain(told)
             sha = digest_of_plain(line)
             self._append(canonical_of_plain({**line, "sha": sha}) + b"\n")
             self._seq, self._prev = self._seq + 1, sha
@@ -154,19 +150,22 @@ class Journal:
 def read_journal(path: Path) -> JournalFile:
     """Read a journal, believing only lines whose digest holds; everything else is a problem with its line."""
     reader = _Reader(f"{path.parent.name}/{path.name}", path.stem)
-    for number, line in _whole_lines(path.read_bytes()):
-        reader.take(number, line)
+    for line, start, content in _whole_lines(path.read_bytes()):
+        reader.take(line, start, content)
     events = tuple(reader.events)
     head = events[0] if events and events[0].event == RUN_STARTED else None
-    if events and head is None:
-        reader.problem(1, f"the first event is {events[0].event}, not {RUN_STARTED}")
-    return JournalFile(path, head, events, tuple(reader.problems))
+    return JournalFile(path, head, events, tuple(reader.found()))
 
 
-def _whole_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Lines that were written to their end, numbered from 1; what follows the last line end is torn."""
-    lines = content.split(b"\n")
-    return enumerate(lines[:-1], start=1)
+def _whole_lines(content: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Lines that were written to their end, numbered from 1, with the place of their first byte.
+
+    What follows the last line end is torn.
+    """
+    start = 0
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        yield number, start, line
+        start += len(line) + 1
 
 
 class _Reader:
@@ -175,33 +174,42 @@ class _Reader:
     def __init__(self, name: str, process: str) -> None:
         self.name, self.process = name, process
         self.events: list[Event] = []
-        self.problems: list[Problem] = []
-        self._seq, self._prev = 0, ""
+        self._problems: list[Problem] = []
+        self._links: list[Link] = []
+        self._seq = 0
 
-    def problem(self, number: int, what: str) -> None:
-        self.problems.append(Problem(self.name, number, what))
-
-    def take(self, number: int, line: bytes) -> None:
+    def take(self, number: int, start: int, line: bytes) -> None:
+        end = start + len(line) + 1
         try:
             fields = json.loads(line)
-            sha = fields.pop("sha")
+            sha = str(fields.pop("sha"))
             seq, prev, event = int(fields["seq"]), str(fields["prev"]), str(fields["event"])
             at = datetime.fromisoformat(fields["at"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            self.problem(number, "this is no event of a journal")
+            self._problem(Link(number, start, end), "this is no event of a journal")
             return
-        if digest_of_plain(fields) != sha:
-            self.problem(number, f"this event ({event}) was changed after it was written: its digest differs")
-        elif seq >= self._seq:
+        link = Link(number, start, end, seq, prev, sha, digest_of_plain(fields) == sha)
+        if not link.held:
+            self._problem(link, f"this event ({event}) was changed after it was written: its digest differs")
+            return
+        if seq >= self._seq:
             self.events.append(Event(seq, at, event, fields, self.process, number))
-        self._follow(number, seq, prev, fields)
-        self._seq, self._prev = max(self._seq, seq + 1), sha
+        self._seq = max(self._seq, seq + 1)
+        self._links.append(link)
+        if number == 1 and event != RUN_STARTED:
+            self._tell(link, f"the first event is {event}, not {RUN_STARTED}")
+        elif number == 1 and prev != fields.get("plan_digest"):
+            self._tell(link, "the chain is broken: this event does not begin with its plan's digest")
 
-    def _follow(self, number: int, seq: int, prev: str, fields: Mapping[str, Any]) -> None:
-        expected = self._prev if number > 1 else fields.get("plan_digest")
-        if seq != self._seq:
-            self.problem(
-                number, f"event {seq} stands where {self._seq} is due: lines were lost, added or moved"
-            )
-        elif prev != expected:
-            self.problem(number, "the chain is broken: this event does not follow the line before it")
+    def _problem(self, link: Link, what: str) -> None:
+        self._links.append(link)
+        self._tell(link, what)
+
+    def _tell(self, link: Link, what: str) -> None:
+        self._problems.append(Problem(self.name, link.line, what, link.start, link.end))
+
+    def found(self) -> list[Problem]:
+        """What is wrong with the lines, and with their order."""
+        return sorted(
+            [*self._problems, *order_problems(self.name, self._links)], key=lambda problem: problem.line
+        )

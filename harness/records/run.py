@@ -16,9 +16,10 @@ Only events whose digest holds count, so a changed result falls back to *interru
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,27 @@ class Attempt:
         return f"attempt {self.number} on {self.rig} by {self.process} started and never ended"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one controller did of a run: the first one, or one that resumed it.
+
+    ``reason`` says why it ended, and ``ended`` when. Where it never said so (a kill, a power cut) the reason
+    is empty, and the end is when any process of the run was last heard of before the next part began.
+    """
+
+    process: str  # its journal
+    host: str
+    pid: int
+    started: datetime
+    ended: datetime
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """Why it ended, in words."""
+        return self.reason or "it never said why: its process was killed, or its machine stopped"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A run folder, read: its plan, every attempt by planned test, and what cannot be trusted."""
@@ -77,8 +99,13 @@ class RunRecord:
     approvals: Mapping[str, str]  # de-scoped, by planned test
     started: datetime
     ended: datetime
-    end_reason: str  # why the controller ended the run; "" where it never said so
+    parts: tuple[Part, ...]  # one for each controller, in the order in which they began
     problems: tuple[Problem, ...] = field(repr=False)
+
+    @property
+    def end_reason(self) -> str:
+        """Why the last controller ended the run; "" where it never said so."""
+        return self.parts[-1].reason if self.parts else ""
 
     def of(self, test_id: str) -> tuple[Attempt, ...]:
         """The attempts at a planned test, earliest first."""
@@ -129,9 +156,13 @@ class RunRecord:
         """The planned tests that came out so, in the order of the plan."""
         return tuple(test for test in self.plan.tests if self.outcome(test.id) in outcomes)
 
-    def left(self) -> tuple[PlannedTest, ...]:
-        """What a resumption has to run: tests without a finished attempt that a plan did not rule out."""
-        return tuple(test for test in self.tests(Outcome.NOT_RUN) if not test.not_run)
+    def left(self, *, blocked: bool = False) -> tuple[PlannedTest, ...]:
+        """What a resumption has to run: tests without a finished attempt that a plan did not rule out.
+
+        With ``blocked``, also those that the lab blocked.
+        """
+        outcomes = (Outcome.NOT_RUN, Outcome.BLOCKED) if blocked else (Outcome.NOT_RUN,)
+        return tuple(test for test in self.tests(*outcomes) if not test.not_run)
 
     def evidence_of(self, attempt: Attempt) -> Path:
         """The folder of an attempt's evidence; an attempt that died early may have none."""
@@ -158,7 +189,8 @@ class _Merge:
         self.reasons: dict[str, str] = {}
         self.approvals: dict[str, str] = {}
         self.times: list[datetime] = []
-        self.end_reasons: list[tuple[datetime, str]] = []
+        self.heads: list[Event] = []  # of the controllers
+        self.run_ends: dict[str, tuple[datetime, str]] = {}  # when and why, by controller
 
     def take(self, file: JournalFile) -> None:
         self.problems += file.problems
@@ -191,7 +223,9 @@ class _Merge:
             case journal.DESCOPED:
                 self.approvals[fields["test"]] = fields["approval"]
             case journal.RUN_ENDED:
-                self.end_reasons.append((event.at, fields["reason"]))
+                self.run_ends[event.process] = (event.at, fields["reason"])
+            case journal.RUN_STARTED if _is_controller(event.process):
+                self.heads.append(event)
 
     def _once(self, known: dict[str, dict[str, Any]], event: Event, fields: dict[str, Any]) -> None:
         attempt = event.fields["attempt"]
@@ -219,9 +253,33 @@ class _Merge:
             approvals=self.approvals,
             started=min(self.times, default=self.plan.created),
             ended=max(self.times, default=self.plan.created),
-            end_reason=max(self.end_reasons, default=(self.plan.created, ""))[1],
+            parts=tuple(self._parts()),
             problems=tuple(self.problems),
         )
+
+    def _parts(self) -> Iterator[Part]:
+        heads = sorted(self.heads, key=lambda head: _number(head.process))
+        for head, following in zip_longest(heads, heads[1:]):
+            said = self.run_ends.get(head.process)
+            heard = (at for at in self.times if following is None or at < following.at)
+            yield Part(
+                process=head.process,
+                host=str(head.fields.get("host", "")),
+                pid=int(head.fields.get("pid", 0)),
+                started=head.at,
+                ended=said[0] if said else max(heard, default=head.at),
+                reason=said[1] if said else "",
+            )
+
+
+def _is_controller(process: str) -> bool:
+    name, _, number = process.partition("-")
+    return name == journal.CONTROLLER and (not number or number.isdecimal())
+
+
+def _number(process: str) -> int:
+    """The place of a controller among those of its run: the clock may have gone back between them."""
+    return int(process.partition("-")[2] or 1)
 
 
 def _start(event: Event) -> dict[str, Any]:

@@ -32,17 +32,25 @@ class Stray:
 
 
 def read_strays(folder: Path) -> tuple[Stray, ...]:
-    """The strays of a run folder in order of arrival. A last line that was torn off by a kill is left out."""
+    """The strays of a run folder in order of arrival. A line that was torn off by a kill is left out."""
     path = folder / STRAYS
     if not path.is_file():
         return ()
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return tuple(_stray(json.loads(line)) for line in lines)
+    return tuple(_stray(told) for line in lines if (told := _told(line)))
 
 
 def counted(strays: tuple[Stray, ...]) -> Mapping[str, Any]:
     """As ``run.json`` tells them: how many, and how many for each reason."""
     return {"count": len(strays), "by_reason": dict(Counter(stray.why for stray in strays))}
+
+
+def _told(line: str) -> Mapping[str, Any] | None:
+    try:
+        told: Mapping[str, Any] = json.loads(line)
+    except ValueError:  # the run was resumed after it
+        return None
+    return told
 
 
 def _stray(told: Mapping[str, Any]) -> Stray:

@@ -23,7 +23,7 @@ def harness_renderers() -> Iterable[Renderer]:
         ),
         Renderer("heatmap", _heatmap, "heatmap.html: coverage and success by functional group and DMC"),
         Renderer("summary", _summary, "run.json: what was run, where, and the numbers"),
-        Renderer("manifest", _manifest, "manifest-sha256.txt: every file of the run folder with its digest"),
+        Renderer("manifest", _manifest, "manifest-sha256.txt: every file with its digest, signed"),
     )
 
 
@@ -59,6 +59,6 @@ def _summary(folder: Path, lab: Lab) -> Iterable[Path]:
 
 def _manifest(folder: Path, lab: Lab) -> Iterable[Path]:
     from harness.records.manifest import write_manifest
+    from harness.records.seal import sealing_key
 
-    del lab
-    return [write_manifest(folder)]
+    return [write_manifest(folder, sealing_key(lab))]

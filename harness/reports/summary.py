@@ -11,16 +11,21 @@ from typing import Any
 from harness.domain.lab import Lab
 from harness.domain.words import AttemptResult
 from harness.records.canonical import moment, plain
-from harness.records.run import RunRecord, read_run
+from harness.records.run import Part, RunRecord, read_run
 from harness.records.strays import counted, read_strays
 from harness.reports.coverage import coverage_of
 
 
 def render(folder: Path, lab: Lab) -> Iterable[Path]:
-    """Write ``run.json``."""
-    path = folder / "run.json"
+    """Write ``run.json``, whole or not at all: on a full disk there is none, and no old one either."""
+    path, part = folder / "run.json", folder / ".run.json.part"
+    path.unlink(missing_ok=True)
     text = json.dumps(summary(read_run(folder), lab), indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    try:
+        part.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return [path]
 
 
@@ -45,6 +50,7 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
         "started": moment(record.started),
         "ended": moment(record.ended),
         "end_reason": record.end_reason,
+        "parts": [_part(part) for part in record.parts],
         "counts": record.counts(),
         "attempts": {result.value: results[result] for result in AttemptResult},
         "rigs": [plain(rig) | {"attempts": served[rig.id]} for rig in plan.rigs],
@@ -62,3 +68,14 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
         ],
     }
     return plain(whole)  # type: ignore[no-any-return]  # plain() of a mapping is a dict
+
+
+def _part(part: Part) -> dict[str, Any]:
+    """What one controller did of the run: the first one, or one that resumed it."""
+    return {
+        "started": moment(part.started),
+        "ended": moment(part.ended),
+        "reason": part.why,
+        "host": part.host,
+        "pid": part.pid,
+    }

@@ -23,6 +23,8 @@ from harness.domain.errors import LabFault
 class RigInUse(LabFault):
     """Somebody else holds the rig: wait for the named holder, or use another rig of the DMC."""
 
+    suspect = False
+
 
 @dataclass(slots=True)
 class Lease:

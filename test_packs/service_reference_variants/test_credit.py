@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
-from harness.domain.instruments import Bench, EvidenceLog, LabClock, Meter, RigInHand, ServiceUser
+from harness.domain.instruments import Bench, EvidenceLog, LabClock, Meter, Operator, RigInHand, ServiceUser
 from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
     GBP,
@@ -44,6 +45,26 @@ def test_a_top_up_is_credited_once_and_to_the_penny(
         served("2.2", meter, {"UTRN": utrn})
     expected = {"meter_balance": 7 * GBP + 1_537 * PENNY, "last_top_up": utrn}
     evidence.expect("balance and code", found=dict(meter.read_many(tuple(expected))), expected=expected)
+
+
+@pytest.mark.srv("2.2")
+@pytest.mark.ttm("TTM-2.2-E-08", "TTM-2.2-G-08")
+@pytest.mark.devices("ESME", "GSME")
+def test_the_display_shows_the_balance_before_and_after_a_top_up(
+    served: Served, user: ServiceUser, meter: Meter, operator: Operator, evidence: EvidenceLog
+) -> None:
+    """SRV 2.2: whoever stands before the meter reads the balance, and after a top-up the new one."""
+    prepaying(meter, balance=41 * GBP + 58 * PENNY)
+    shown = _amounts(operator.read_display(meter.device_type))
+    evidence.expect("balance on the display", found=shown & {"41.58", "56.95"}, expected={"41.58"})
+    served("2.2", meter, {"UTRN": user.vend(meter, 1_537)})
+    shown = _amounts(operator.read_display(meter.device_type))
+    evidence.expect("balance after a top-up", found=shown & {"41.58", "56.95"}, expected={"56.95"})
+
+
+def _amounts(display: str) -> set[str]:
+    """All that may be pounds and pence: a display has other numbers, and its own words, as well."""
+    return set(re.findall(r"(?<![\d.])\d+\.\d\d(?!\d)", display))
 
 
 @pytest.mark.srv("2.2")

@@ -167,6 +167,7 @@ def test_load_limit_data_are_told_and_the_counter_has_counted(
         bench.load(100)
         clock.sleep(timedelta(seconds=45))
     put(esme, {"load_limit_supply_state": "Disable"})
+    bench.load(0)
     power_cut(bench, clock)
     due = body | {"LoadLimitSupplyState": "Disable", "LoadLimitCounterValue": 10}
     expect_content(evidence, "load limit data after a power cut", served("4.15", esme), due)

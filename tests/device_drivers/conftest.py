@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
+import termios
+import threading
+import tty
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -200,3 +207,70 @@ def open_dcc(tmp_path: Path) -> Iterator[Callable[..., DccBench]]:
 def dcc(open_dcc: Callable[..., DccBench], dcc_lab: Lab) -> DccBench:
     """A bench without faults on the shipped lab."""
     return open_dcc(dcc_lab)
+
+
+class Cable:
+    """A pseudo terminal: our end is a port with a path, the other end is in the test's hand."""
+
+    def __init__(self) -> None:
+        self.far, self._near = pty.openpty()
+        self._ends = [self.far, self._near]
+        tty.setraw(self._near)
+        self.path = os.ttyname(self._near)
+
+    @property
+    def baud(self) -> int:
+        """The rate at which the port stands."""
+        constant = termios.tcgetattr(self.far)[5]
+        return next(baud for baud in (300, 9600, 19200, 115200) if getattr(termios, f"B{baud}") == constant)
+
+    def say(self, data: bytes) -> None:
+        os.write(self.far, data)
+
+    def hear(self, count: int) -> bytes:
+        """The next so many bytes; those that came until 5 s of silence."""
+        heard = b""
+        while len(heard) < count and select.select([self.far], [], [], 5)[0]:
+            heard += os.read(self.far, count - len(heard))
+        return heard
+
+    def unplug(self) -> None:
+        while self._ends:  # once: another file may have their numbers by now
+            os.close(self._ends.pop())
+
+
+@pytest.fixture
+def plug_in() -> Iterator[Callable[[], Cable]]:
+    """Makes cables, and takes them away."""
+    with ExitStack() as held:
+
+        def plug_in() -> Cable:
+            cable = Cable()
+            held.callback(cable.unplug)
+            return cable
+
+        yield plug_in
+
+
+@pytest.fixture
+def cable(plug_in: Callable[[], Cable]) -> Cable:
+    return plug_in()
+
+
+@pytest.fixture
+def far_end() -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Runs what happens at the far end of a line beside the test, and fails the test where that failed."""
+    with ThreadPoolExecutor() as pool:
+        running: list[Future[Any]] = []
+        yield lambda act: running.append(pool.submit(act))
+        for one in running:
+            one.result(10)
+
+
+@pytest.fixture
+def leaving_nothing() -> Iterator[None]:
+    """No thread and no file descriptor of the test is left."""
+    threads, files = set(threading.enumerate()), set(Path("/proc/self/fd").iterdir())
+    yield
+    assert set(threading.enumerate()) <= threads
+    assert set(Path("/proc/self/fd").iterdir()) <= files

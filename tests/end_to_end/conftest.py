@@ -40,6 +40,7 @@ def harness(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_packs(folder: Path, *arguments: str) -> Finished:
+    folder.mkdir(exist_ok=True)
     done = harness("run", *arguments, f"--runs={folder}", state=folder / "state")
     runs = [path for path in folder.iterdir() if (path / "plan.json").exists() and not path.is_symlink()]
     assert len(runs) == 1, done.stderr

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -358,6 +359,30 @@ def fabricate(root: Path, *, every: int = 1, rich: bool = True) -> tuple[Path, L
         lab, run_id=whole.run_id, created=START, seed=7, test_phase=whole.test_phase, packs=whole.packs,
         tests=kept, faults=("esme-import-stuck",), cycle="2",
     )  # fmt: skip
+    return _recorded(root, lab, plan, partial(_play, rich=rich)), lab
+
+
+def fabricate_many(root: Path, results: int, *, rich: bool = True) -> tuple[Path, Lab]:
+    """A finished run folder with so many planned tests, which all passed once, and its lab."""
+    lab = make_lab(root / "lab")
+    whole = make_plan(lab)
+    tests = [
+        replace(test, id=f"{test.id[:-1]},{round_}]", node_id=f"{test.node_id[:-1]},{round_}]")
+        for round_ in range(results // len(whole.tests) + 1)
+        for test in whole.tests
+    ]
+    plan = replace(whole, tests=tuple(tests[:results]))
+
+    def passes(at: int, test: PlannedTest, first: Worker, other: Worker, controller: Journal) -> None:
+        first.attempt(test, rich=rich)
+
+    return _recorded(root, lab, plan, passes), lab
+
+
+def _recorded(
+    root: Path, lab: Lab, plan: Plan, play: Callable[[int, PlannedTest, Worker, Worker, Journal], None]
+) -> Path:
+    """The folder of a run in which that happened to each of its tests, by their places in the plan."""
     folder = root / "runs" / plan.run_id
     plan.write(folder)
     random, numbers = Random(7), dict[str, int]()
@@ -373,13 +398,13 @@ def fabricate(root: Path, *, every: int = 1, rich: bool = True) -> tuple[Path, L
     for at, test in enumerate(plan.tests):
         rigs = lab.rigs_of(test.dmc)
         first, other = (workers[rigs[(at + next_) % len(rigs)].id] for next_ in (0, 1))
-        _play(at, test, first, other, controller, rich=rich)
+        play(at, test, first, other, controller)
     for worker in workers.values():
         worker.journal.write("run_ended", reason="no more tests")
         worker.journal.close()
     controller.write("run_ended", reason="all planned tests are accounted for")
     controller.close()
-    return folder, lab
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,9 @@ from device_drivers.dlms.apdu.action import (
     ActionBlock,
     ActionBlockReceived,
     ActionFirstBlock,
+    ActionList,
+    ActionListFirstBlock,
+    ActionListResponse,
     ActionNext,
     ActionRequest,
     ActionResponse,
@@ -46,6 +49,9 @@ __all__ = [
     "ActionBlock",
     "ActionBlockReceived",
     "ActionFirstBlock",
+    "ActionList",
+    "ActionListFirstBlock",
+    "ActionListResponse",
     "ActionNext",
     "ActionRequest",
     "ActionResponse",
@@ -80,8 +86,8 @@ _KINDS: Final[dict[tuple[int, int], type[Apdu]]] = {
         *(GetRequest, GetNext, GetList, GetResponse, GetBlock, GetListResponse),
         *(SetRequest, SetFirstBlock, SetBlock, SetList, SetListFirstBlock),
         *(SetResponse, SetBlockReceived, SetLastBlockReceived, SetListLastBlockReceived, SetListResponse),
-        *(ActionRequest, ActionNext, ActionFirstBlock, ActionBlock),
-        *(ActionResponse, ActionResponseBlock, ActionBlockReceived),
+        *(ActionRequest, ActionNext, ActionList, ActionFirstBlock, ActionListFirstBlock, ActionBlock),
+        *(ActionResponse, ActionResponseBlock, ActionListResponse, ActionBlockReceived),
     )
 }
 _NAMES: Final = {0xC0: "GET", 0xC1: "SET", 0xC3: "ACTION", 0xC4: "GET", 0xC5: "SET", 0xC7: "ACTION"}

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from device_drivers.dlms.apdu.parts import (
     Apdu,
+    BlockNumberApdu,
     Selection,
     Target,
     encode_result,
@@ -44,19 +45,11 @@ class GetRequest(Apdu):
 
 
 @dataclass(frozen=True, slots=True)
-class GetNext(Apdu):
+class GetNext(BlockNumberApdu):
     """Block ``block`` has come, send the next."""
 
     TAG: ClassVar = 0xC0
     KIND: ClassVar = 2
-    block: int
-
-    def body(self) -> bytes:
-        return pack(">I", self.block)
-
-    @classmethod
-    def read(cls, invoke: int, reader: Reader) -> Self:
-        return cls(invoke, reader.number(4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,34 @@ class Block:
         return cls(bool(reader.number(1)), reader.number(4), reader.counted())
 
 
+@dataclass(frozen=True, slots=True)
+class BlockNumberApdu(Apdu):
+    """Says nothing but that block ``block`` has come: the next may follow."""
+
+    block: int
+
+    def body(self) -> bytes:
+        return pack(">I", self.block)
+
+    @classmethod
+    def read(cls, invoke: int, reader: Reader) -> Self:
+        return cls(invoke, reader.number(4))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockApdu(Apdu):
+    """Carries one block and nothing else."""
+
+    block: Block
+
+    def body(self) -> bytes:
+        return self.block.encode()
+
+    @classmethod
+    def read(cls, invoke: int, reader: Reader) -> Self:
+        return cls(invoke, Block.read(reader))
+
+
 Target = tuple[AttributeRef, Selection | None]
 
 
@@ -112,6 +140,16 @@ def encode_targets(targets: Sequence[Target]) -> bytes:
 def read_targets(reader: Reader) -> tuple[Target, ...]:
     """The inverse of :func:`encode_targets`."""
     return tuple(read_target(reader) for _ in range(reader.length()))
+
+
+def encode_methods(refs: Sequence[MethodRef]) -> bytes:
+    """A counted list of method descriptors."""
+    return encode_length(len(refs)) + b"".join(map(encode_ref, refs))
+
+
+def read_methods(reader: Reader) -> tuple[MethodRef, ...]:
+    """The inverse of :func:`encode_methods`."""
+    return tuple(read_method(reader) for _ in range(reader.length()))
 
 
 def encode_values(values: Sequence[Data]) -> bytes:

@@ -10,6 +10,8 @@ from device_drivers.dlms import axdr
 from device_drivers.dlms.apdu.parts import (
     Apdu,
     Block,
+    BlockApdu,
+    BlockNumberApdu,
     Selection,
     Target,
     encode_target,
@@ -71,19 +73,11 @@ class SetFirstBlock(Apdu):
 
 
 @dataclass(frozen=True, slots=True)
-class SetBlock(Apdu):
+class SetBlock(BlockApdu):
     """The next piece of what is written."""
 
     TAG: ClassVar = 0xC1
     KIND: ClassVar = 3
-    block: Block
-
-    def body(self) -> bytes:
-        return self.block.encode()
-
-    @classmethod
-    def read(cls, invoke: int, reader: Reader) -> Self:
-        return cls(invoke, Block.read(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +131,11 @@ class SetResponse(Apdu):
 
 
 @dataclass(frozen=True, slots=True)
-class SetBlockReceived(Apdu):
+class SetBlockReceived(BlockNumberApdu):
     """Block ``block`` has come, send the next."""
 
     TAG: ClassVar = 0xC5
     KIND: ClassVar = 2
-    block: int
-
-    def body(self) -> bytes:
-        return pack(">I", self.block)
-
-    @classmethod
-    def read(cls, invoke: int, reader: Reader) -> Self:
-        return cls(invoke, reader.number(4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from device_drivers.objects import ESME
+from device_drivers.named.objects import ESME
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.logs import Row
 from device_drivers.simulated.meters import history

@@ -14,7 +14,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from device_drivers.objects import GSME
+from device_drivers.named.objects import GSME
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.meters import history
 from device_drivers.simulated.meters.energy import (

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from device_drivers.objects import ObjectTable
+from device_drivers.named.objects import ObjectTable
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.meters.agenda import NEVER, Agenda, Entry, every
 from device_drivers.simulated.meters.calendars import NonDisablement, next_billing

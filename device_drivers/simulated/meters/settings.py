@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from device_drivers.forms import UNSET
+from device_drivers.named.forms import UNSET
 from device_drivers.simulated.meters.prepayment import SCALES
 from device_drivers.simulated.meters.tariff import BLOCKS, two_rates
 from harness.domain.words import PaymentMode

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
-from device_drivers.objects import ObjectTable
+from device_drivers.named.objects import ObjectTable
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.meters.agenda import NEVER, Agenda
 from device_drivers.simulated.meters.energy import micros, moment

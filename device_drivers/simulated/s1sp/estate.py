@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from device_drivers.forms import UNSET
+from device_drivers.named.forms import UNSET
 from device_drivers.simulated.s1sp.content import chosen, hexadecimal
 from device_drivers.simulated.s1sp.refusal import OUT_OF_RANGE, Refused
 from device_drivers.simulated.s1sp.steps import Job, Step

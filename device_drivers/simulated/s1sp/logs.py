@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from device_drivers.objects import EVENTS
+from device_drivers.named.objects import EVENTS
 from device_drivers.simulated.s1sp.content import indexed
 from device_drivers.simulated.s1sp.refusal import NOT_FOR_THIS_DEVICE, OUT_OF_RANGE, Refused
 from device_drivers.simulated.s1sp.steps import Job, Step

@@ -20,7 +20,7 @@ from device_drivers.dcc.duis import RequestId, RequestMessage, response_element
 from device_drivers.dcc.identities import simulated_pki
 from device_drivers.dcc.signature import Ring
 from device_drivers.dlms.counters import CounterStore
-from device_drivers.named import NamedDevice
+from device_drivers.named.device import NamedDevice
 from device_drivers.simulated.gateway.countersignature import countersigned
 from device_drivers.simulated.keys import key_ring
 from device_drivers.simulated.s1sp import (

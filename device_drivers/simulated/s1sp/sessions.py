@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from device_drivers.dlms.client import DlmsClient
 from device_drivers.dlms.counters import CounterStore
-from device_drivers.named import NamedDevice
+from device_drivers.named.device import NamedDevice
 from device_drivers.simulated.keys import S1SP, KeyRing
-from device_drivers.simulated.wan.head import WanHead
+from device_drivers.simulated.wan.head import DeviceSilent, WanHead
 from harness.domain.words import DeviceType
 
 _PATIENCE = 60.0  # real seconds; lab time is the hub's affair
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HubChannel:
-    """An APDU channel to one device through the WAN connection of its hub.
+    """An APDU channel to one device through the WAN connection of its hub, which brings whole answers.
 
-    ``exchange`` raises :class:`HubUnreachable` and :class:`DeviceSilent`.
+    ``send`` raises :class:`HubUnreachable` and :class:`DeviceSilent`.
     """
 
     head: WanHead
     ch_id: str
     device_id: str
+    client_sap: int = S1SP
+    _answers: deque[bytes] = field(default_factory=deque)
 
-    def exchange(self, apdu: bytes, timeout: float) -> bytes:
-        """One APDU there and its answer back; ``timeout`` in real seconds."""
-        return self.head.exchange(self.ch_id, self.device_id, apdu, S1SP, timeout)
+    def send(self, apdu: bytes, timeout: float) -> None:
+        """One APDU there and its answer as far as here; ``timeout`` in real seconds."""
+        self._answers.clear()
+        self._answers += self.head.exchange(self.ch_id, self.device_id, apdu, self.client_sap, timeout)
+
+    def receive(self, timeout: float) -> bytes:  # noqa: ARG002 - it is here already
+        """The next APDU of the answer."""
+        if not self._answers:
+            raise DeviceSilent(f"{self.device_id} gave no further answer")
+        return self._answers.popleft()
 
     def close(self) -> None:
         """Nothing to let go of: the connection is the hub's."""
+
+    abandon = close
 
 
 class Sessions:

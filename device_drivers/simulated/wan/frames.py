@@ -36,8 +36,11 @@ class Line:
             self._socket.sendall(len(body).to_bytes(4) + body)
 
     def receive(self, timeout: float | None = None) -> dict[str, Any] | None:
-        """The next frame; ``None`` when the other end has gone."""
-        self._socket.settimeout(timeout)
+        """The next frame; ``None`` when the other end has gone, or this one was closed."""
+        try:
+            self._socket.settimeout(timeout)
+        except OSError:
+            return None
         head = self._exactly(4)
         if head is None:
             return None
@@ -80,6 +83,13 @@ def read_bytes(text: object) -> bytes:
         return bytes.fromhex(str(text))
     except ValueError:
         raise ProtocolViolation(f"a WAN frame whose APDU is not hexadecimal: {str(text)[:40]!r}") from None
+
+
+def read_list(items: object) -> list[object]:
+    """A list, which a frame has as JSON has it."""
+    if not isinstance(items, list):
+        raise ProtocolViolation(f"a WAN frame with {str(items)[:40]!r} where a list was due")
+    return items
 
 
 def read_moment(text: object) -> datetime:

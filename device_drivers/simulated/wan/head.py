@@ -29,6 +29,7 @@ from device_drivers.simulated.wan.frames import (
     Frame,
     Line,
     read_bytes,
+    read_list,
     read_moment,
 )
 from harness.domain.errors import DeviceFault, ProtocolViolation
@@ -48,7 +49,7 @@ class HubAlert:
 
     ch_id: str
     device_id: str  # who raised it
-    code: int  # of device_drivers.objects.EVENTS
+    code: int  # of device_drivers.named.objects.EVENTS
     description: str
     timestamp: datetime  # the device's own clock, aware UTC
 
@@ -153,8 +154,8 @@ class WanHead:
 
     def exchange(
         self, ch_id: str, device_id: str, apdu: bytes, client_sap: int, timeout: float = ANSWER_SECONDS
-    ) -> bytes:
-        """One APDU to a device behind the hub, and its answer. ``timeout`` is in real seconds.
+    ) -> tuple[bytes, ...]:
+        """One APDU to a device behind the hub, and those of its answer. ``timeout`` is in real seconds.
 
         Raises :class:`HubUnreachable` where the hub cannot be reached, :class:`DeviceSilent` where the
         device behind it does not answer.
@@ -163,7 +164,7 @@ class WanHead:
         answer = hub.ask("exchange", timeout, device=device_id, client=client_sap, apdu=apdu.hex())
         match answer.get("refusal"):
             case None:
-                return read_bytes(answer.get("apdu"))
+                return tuple(read_bytes(apdu) for apdu in read_list(answer.get("apdus")))
             case "unreachable":
                 raise HubUnreachable(str(answer.get("message")))
             case _:

@@ -24,8 +24,8 @@ class Hub(Protocol):
     def han(self) -> tuple[str, ...]:
         """Device ids that it can pass messages to, its own among them."""
 
-    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> bytes:
-        """One APDU to a device and its answer; :class:`HubUnreachable` or :class:`DeviceSilent`."""
+    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
+        """One APDU to a device and those of its answer; :class:`HubUnreachable` or :class:`DeviceSilent`."""
 
     def now(self) -> datetime:
         """The rig's lab time."""
@@ -194,10 +194,10 @@ class HubWan:
         try:
             match frame["kind"]:
                 case "exchange":
-                    apdu = self._hub.relay(
+                    answer = self._hub.relay(
                         str(frame["device"]), read_bytes(frame["apdu"]), int(frame["client"])
                     )
-                    return {"apdu": apdu.hex()}
+                    return {"apdus": [apdu.hex() for apdu in answer]}
                 case "hold":
                     self._hub.hold(float(frame["seconds"]))
                 case "now":

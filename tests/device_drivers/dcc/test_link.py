@@ -240,3 +240,15 @@ def test_a_receive_port_that_is_taken_is_a_configuration_error(dcc: Any, tmp_pat
     taken = replace(dcc.lab, dcc=replace(dcc.lab.dcc, receive=dcc.link.receive_url.split("/")[2]))
     with pytest.raises(ConfigurationError, match="cannot listen on"):
         Link(taken, simulated_identities(taken), tmp_path / "second")
+
+
+def test_a_line_that_a_kill_has_torn_off_does_not_spoil_the_one_after_it(tmp_path: Path) -> None:
+    for name in ("messages.jsonl", "strays.jsonl"):
+        (tmp_path / name).write_text('{"kind": "request"}\n{"kind": "requ')
+    book = MessageBook(tmp_path)
+    assert book.write("alert", b"<a/>") == 3
+    book.close()
+    lines = (tmp_path / "messages.jsonl").read_text().splitlines()
+    assert lines[1] == '{"kind": "requ'
+    assert json.loads(lines[2])["xml"] == "<a/>"
+    assert (tmp_path / "strays.jsonl").read_text().endswith("\n")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
+from device_drivers.dlms import acse
 from device_drivers.dlms.client import DlmsClient, WrapperChannel
 from device_drivers.dlms.counters import MemoryCounters, received_from
 from device_drivers.dlms.data import (
@@ -40,6 +45,7 @@ PROFILE = AttributeRef(7, "1-0:99.1.0", 2)
 SWITCH = MethodRef(70, "0-0:96.3.10", 1)
 ECHO = MethodRef(9, "0-0:10.0.0", 1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
+SERVICE_BLOCKS = acse.OURS & ~acse.Conformance.GENERAL_BLOCK_TRANSFER
 METER_TITLE, CLIENT_TITLE = b"MTR\x00\x00\x00\x00\x01", b"LAB\x00\x00\x00\x00\x01"
 ENCRYPTION, AUTHENTICATION = bytes(range(16)), bytes(range(16, 32))
 PASSWORD = b"read-me!"
@@ -122,18 +128,26 @@ CREDENTIALS = {
 
 
 class DirectChannel:
-    """The seam at which HDLC will join: APDUs handed straight to a server, and kept."""
+    """APDUs handed straight to a server, and kept."""
 
     def __init__(self, server: DlmsServer, client_sap: int) -> None:
         self.server = server
         self.client_sap = client_sap
         self.sent: list[bytes] = []
         self.received: list[bytes] = []
+        self.answers: deque[bytes] = deque()
+
+    def send(self, apdu: bytes, timeout: float) -> None:
+        self.sent.append(apdu)
+        self.answers = deque(self.server.handle(apdu, self.client_sap))
+
+    def receive(self, timeout: float) -> bytes:
+        self.received.append(self.answers.popleft() if self.answers else b"")
+        return self.received[-1]
 
     def exchange(self, apdu: bytes, timeout: float) -> bytes:
-        self.sent.append(apdu)
-        self.received.append(self.server.handle(apdu, self.client_sap))
-        return self.received[-1]
+        self.send(apdu, timeout)
+        return self.receive(timeout)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -147,6 +161,7 @@ class Bench:
     switch, echo = SWITCH, ECHO
     start, row = START, staticmethod(row)
     credentials, password = CREDENTIALS, PASSWORD
+    service_blocks = SERVICE_BLOCKS  # all that we can do, but for general blocks
     keys, titles = (ENCRYPTION, AUTHENTICATION), (CLIENT_TITLE, METER_TITLE)
 
     counters: MemoryCounters
@@ -204,3 +219,85 @@ def connect(listening: TcpDlmsServer) -> Iterator[Callable[..., DlmsClient]]:
     yield connected
     for client in clients:
         client.close()
+
+
+# --- bytes that no honest peer sends -------------------------------------------------------------------
+
+
+def damage(random: Random, raw: bytes) -> bytes:
+    """A copy with some bytes changed, cut out, repeated or put in."""
+    copy = bytearray(raw)
+    for _ in range(random.randint(1, 4)):
+        at, length = random.randrange(len(copy) + 1), random.randint(1, 6)
+        match random.randrange(5):
+            case 0:
+                copy[at : at + 1] = bytes(
+                    (random.choice((0, 1, 0x7F, 0x80, 0x84, 0xFF, random.randrange(256))),)
+                )
+            case 1:
+                del copy[at : at + length]
+            case 2:
+                copy[at:at] = random.randbytes(length)
+            case 3:
+                copy[at:at] = copy[at : at + length]
+            case 4:
+                del copy[at:]
+    return bytes(copy)
+
+
+@pytest.fixture
+def damaged() -> Callable[[Random, bytes], bytes]:
+    return damage
+
+
+@pytest.fixture
+def conversation(bench) -> list[bytes]:
+    """Valid APDUs of every kind, as they went in plain."""
+    seen: list[bytes] = []
+    bench.max_pdu = 200
+    for who in ("public", "reader", "management"):
+        client = bench.client(who, max_pdu=200, on_apdu=lambda _, raw: seen.append(raw))
+        client.open()
+        client.get(bench.profile)
+        client.get(bench.profile, EntrySelector(1, 2))
+        client.get(bench.profile, RangeSelector(bench.start, bench.start))
+        client.get_many([bench.clock, bench.note])
+        if who == "management":
+            client.set(bench.note, octets(bytes(500)))
+            client.set_many([(bench.note, unsigned(1))])
+            client.action(bench.echo, octets(bytes(500)))
+            client.action(bench.switch)
+        client.release()
+    return sorted(set(seen))
+
+
+MOST_SECONDS = 20.0
+"""For one stream, which takes microseconds: above that it would take for ever."""
+
+
+class Hang(BaseException):
+    """Of no family that anybody catches."""
+
+
+def _hang(*_: object) -> None:
+    raise Hang(f"not done with one stream after {MOST_SECONDS:g} s")
+
+
+@contextmanager
+def told(seed: int, number: int, stream: bytes) -> Iterator[None]:
+    """A failure within says by which seed, at which of its streams and at which bytes; so does a hang."""
+    before = signal.signal(signal.SIGALRM, _hang)
+    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"seed {seed}, stream {number}: {stream.hex(' ')}")
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def telling() -> Callable[[int, int, bytes], AbstractContextManager[None]]:
+    return told

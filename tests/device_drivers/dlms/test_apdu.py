@@ -30,6 +30,8 @@ BLOCKS = st.builds(Block, st.booleans(), U32, st.binary(max_size=300))
 ACCESS = st.sampled_from(sorted(ACCESS_RESULTS.values()))
 ACTION = st.sampled_from(sorted(ACTION_RESULTS.values()))
 RESULTS = st.one_of(DATA, ACCESS)
+METHOD_LISTS = st.lists(METHODS, max_size=5).map(tuple)
+OUTCOMES = st.lists(st.tuples(ACTION, st.one_of(st.none(), RESULTS)), max_size=5).map(tuple)
 NAMES = st.lists(ACCESS, max_size=150).map(tuple)
 
 APDUS = st.one_of(
@@ -51,9 +53,12 @@ APDUS = st.one_of(
     st.builds(apdu.SetListResponse, INVOKE, NAMES),
     st.builds(apdu.ActionRequest, INVOKE, METHODS, st.one_of(st.none(), DATA)),
     st.builds(apdu.ActionNext, INVOKE, U32),
+    st.builds(apdu.ActionList, INVOKE, METHOD_LISTS, st.lists(DATA, max_size=5).map(tuple)),
     st.builds(apdu.ActionFirstBlock, INVOKE, METHODS, BLOCKS),
+    st.builds(apdu.ActionListFirstBlock, INVOKE, METHOD_LISTS, BLOCKS),
     st.builds(apdu.ActionBlock, INVOKE, BLOCKS),
     st.builds(apdu.ActionResponse, INVOKE, ACTION, st.one_of(st.none(), RESULTS)),
+    st.builds(apdu.ActionListResponse, INVOKE, OUTCOMES),
     st.builds(apdu.ActionResponseBlock, INVOKE, BLOCKS),
     st.builds(apdu.ActionBlockReceived, INVOKE, U32),
 )
@@ -111,6 +116,18 @@ def test_any_bytes_are_an_apdu_or_a_violation(head: tuple[int, int], body: bytes
             apdu.ActionRequest(0xC1, MethodRef(70, "0-0:96.3.10", 1), Data(Tag.INTEGER, 0)),
         ),
         ("c701c10000", apdu.ActionResponse(0xC1, "success")),
+        (
+            "c303c1" + "01" + "0046000060030aff01" + "01" + "0f00",
+            apdu.ActionList(0xC1, (MethodRef(70, "0-0:96.3.10", 1),), (Data(Tag.INTEGER, 0),)),
+        ),
+        (
+            "c305c1" + "01" + "0046000060030aff01" + "01" + "00000001" + "0201" + "0f",
+            apdu.ActionListFirstBlock(0xC1, (MethodRef(70, "0-0:96.3.10", 1),), Block(True, 1, b"\x01\x0f")),
+        ),
+        (
+            "c703c1" + "02" + "0000" + "030101" + "04",
+            apdu.ActionListResponse(0xC1, (("success", None), ("read-write-denied", "object-undefined"))),
+        ),
         (
             "d80106000000 70".replace(" ", ""),
             ExceptionResponse("service-not-allowed", "invocation-counter-error", 112),

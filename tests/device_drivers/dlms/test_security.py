@@ -149,9 +149,12 @@ class Tampering:
     def __init__(self, inner, change):
         self.inner, self.change, self.count = inner, change, 0
 
-    def exchange(self, raw: bytes, timeout: float) -> bytes:
-        self.count += 1
-        return self.change(self.count, raw, self.inner.exchange(raw, timeout))
+    def send(self, raw: bytes, timeout: float) -> None:
+        self.count, self.sent = self.count + 1, raw
+        self.inner.send(raw, timeout)
+
+    def receive(self, timeout: float) -> bytes:
+        return self.change(self.count, self.sent, self.inner.receive(timeout))
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -148,6 +148,35 @@ def test_refused_writes_of_a_list_stand_in_their_place(bench, connect) -> None:
     assert refusal.result == "read-write-denied"
 
 
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("longest", [128, 200, 1024])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_lists_of_any_length_are_written_and_invoked(bench, connect, general, longest, count) -> None:
+    bench.max_pdu = longest
+    manager = connect(bench.credentials["management"], max_pdu=longest, general_blocks=general)
+    refs = [AttributeRef(1, f"0-0:94.44.{number}", 2) for number in range(count)]
+    if count == 40 and longest < 1024 and not general:
+        with pytest.raises(ValueError, match="name fewer at once"):  # their names alone are too long
+            manager.set_many([(ref, octets(bytes(100))) for ref in refs])
+        return
+    texts = [octets(bytes([number]) * 100) for number in range(count)]
+    assert manager.set_many(list(zip(refs, texts, strict=True))) == [None] * count
+    assert [bench.meter.values[ref] for ref in refs] == texts
+    assert manager.get_many(refs) == texts
+    assert manager.action_many([(bench.echo, text) for text in texts]) == texts
+    assert bench.meter.acted == [(bench.echo, text) for text in texts]
+
+
+def test_what_each_method_of_a_list_returns_stands_in_its_place(bench, manager) -> None:
+    assert manager.action_many([]) == []
+    done = [(bench.switch, None), (bench.echo, unsigned(7))]
+    assert manager.action_many(done) == [None, unsigned(7)]
+    assert bench.meter.acted == done
+    bench.meter.refuse = "object-undefined"
+    refusals = manager.action_many(done)
+    assert [refusal.result for refusal in refusals] == ["object-undefined"] * 2
+
+
 def test_a_value_that_cannot_be_encoded_leaves_the_association_as_it_was(bench, manager) -> None:
     for bad in (unsigned(300), Data(Tag.VISIBLE_STRING, "é")):
         with pytest.raises(ValueError, match="is no"):
@@ -189,10 +218,13 @@ def test_services_need_an_association(bench) -> None:
 
 def test_a_device_without_lists_is_asked_one_by_one(bench, monkeypatch) -> None:
     monkeypatch.setattr("device_drivers.dlms.acse.OURS", int(Conformance.GET))
-    client = bench.client("public")
+    client = bench.client("management")
     client.open()
+    before = len(client.channel.sent)
     assert [type(found) for found in client.get_many([bench.clock, NOWHERE])] == [Data, AccessRefused]
-    assert [raw[:2] for raw in client.channel.sent[1:]] == [b"\xc0\x01"] * 2
+    assert client.set_many([(bench.note, unsigned(1)), (bench.note, unsigned(2))]) == [None, None]
+    assert client.action_many([(bench.switch, None), (bench.echo, unsigned(3))]) == [None, unsigned(3)]
+    assert len(client.channel.sent) == before + 6
 
 
 @pytest.mark.parametrize("who", EVERYONE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from struct import pack
 
 import pytest
@@ -60,32 +61,34 @@ def test_a_peer_that_leaves_in_the_middle_of_an_apdu_harms_nobody(bench, connect
 
 
 def test_connections_above_the_limit_are_closed_at_once(listening) -> None:
-    connections = [socket.create_connection(listening.address, timeout=5) for _ in range(MOST_CONNECTIONS)]
-    for connection in connections:
-        connection.sendall(wrap_frame(16, 1, AARQ))
-        receive(connection)
-    with socket.create_connection(listening.address, timeout=5) as one_more:
-        assert one_more.recv(1) == b""
-    for connection in connections:
-        connection.close()
+    with ExitStack() as held:
+        for _ in range(MOST_CONNECTIONS):
+            connection = held.enter_context(socket.create_connection(listening.address, timeout=5))
+            connection.sendall(wrap_frame(16, 1, AARQ))
+            receive(connection)
+        with socket.create_connection(listening.address, timeout=5) as one_more:
+            assert one_more.recv(1) == b""
 
 
 def test_nothing_is_left_after_closing(bench) -> None:
-    before = threading.active_count()
+    others = set(threading.enumerate())  # those of earlier tests may still be ending
     server = TcpDlmsServer(bench.server)
     server.start()
-    silent = socket.create_connection(server.address, timeout=5)
-    talking = socket.create_connection(server.address, timeout=5)
-    talking.sendall(wrap_frame(16, 1, AARQ))
-    receive(talking)
-    server.close()
-    server.close()
-    assert threading.active_count() == before
-    assert silent.recv(1) == b""
+    address = server.address
+    with (
+        socket.create_connection(address, timeout=5) as silent,
+        socket.create_connection(address, timeout=5) as talking,
+    ):
+        talking.sendall(wrap_frame(16, 1, AARQ))
+        receive(talking)
+        assert set(threading.enumerate()) - others
+        server.close()
+        server.close()
+        assert not set(threading.enumerate()) - others
+        assert silent.recv(1) == b""
+        assert talking.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(talking.getpeername(), timeout=1)
-    silent.close()
-    talking.close()
+        socket.create_connection(address, timeout=1)
 
 
 def test_a_server_never_started_can_be_closed(bench) -> None:
@@ -94,8 +97,10 @@ def test_a_server_never_started_can_be_closed(bench) -> None:
 
 def test_the_lock_is_held_while_an_apdu_is_handled(bench) -> None:
     lock = threading.Lock()
-    with TcpDlmsServer(bench.server, lock=lock) as server:
-        connection = socket.create_connection(server.address, timeout=5)
+    with (
+        TcpDlmsServer(bench.server, lock=lock) as server,
+        socket.create_connection(server.address, timeout=5) as connection,
+    ):
         with lock:
             connection.sendall(wrap_frame(16, 1, AARQ))
             connection.settimeout(0.2)
@@ -103,7 +108,6 @@ def test_the_lock_is_held_while_an_apdu_is_handled(bench) -> None:
                 connection.recv(1)
         connection.settimeout(5)
         assert AssociationResponse.decode(receive(connection)).result == 0
-        connection.close()
 
 
 # --- the client's end ----------------------------------------------------------------------------------
@@ -127,11 +131,16 @@ def pair(device):
     channel.close()
 
 
+def exchange(channel: WrapperChannel, apdu: bytes, timeout: float) -> bytes:
+    channel.send(apdu, timeout)
+    return channel.receive(timeout)
+
+
 def test_a_silent_device_times_out_and_no_later(pair) -> None:
     channel, _ = pair
     began = time.monotonic()
     with pytest.raises(DeviceTimeout, match=r"no complete answer within 0\.2 s"):
-        channel.exchange(AARQ, 0.2)
+        exchange(channel, AARQ, 0.2)
     assert 0.15 < time.monotonic() - began < 2
 
 
@@ -148,7 +157,7 @@ def test_a_device_that_dribbles_does_not_stretch_the_deadline(pair) -> None:
     thread = threading.Thread(target=dribble)
     thread.start()
     with pytest.raises(DeviceTimeout):
-        channel.exchange(AARQ, 0.3)
+        exchange(channel, AARQ, 0.3)
     stop.set()
     thread.join()
 
@@ -159,7 +168,7 @@ def test_a_connection_closed_in_the_middle_is_a_lost_transport(pair, sent) -> No
     other.sendall(sent)
     other.shutdown(socket.SHUT_WR)
     with pytest.raises(TransportLost, match="closed by the other side"):
-        channel.exchange(AARQ, 5)
+        exchange(channel, AARQ, 5)
 
 
 @pytest.mark.parametrize(
@@ -170,15 +179,15 @@ def test_an_answer_in_a_wrong_frame_is_a_violation(pair, frame, why) -> None:
     channel, other = pair
     other.sendall(frame)
     with pytest.raises(ProtocolViolation, match=why):
-        channel.exchange(AARQ, 5)
+        exchange(channel, AARQ, 5)
 
 
 def test_after_a_failure_a_late_answer_is_never_taken_for_the_next(pair) -> None:
     channel, _ = pair
     with pytest.raises(DeviceTimeout):
-        channel.exchange(AARQ, 0.05)
+        exchange(channel, AARQ, 0.05)
     with pytest.raises(TransportLost, match="closed after an earlier failure"):
-        channel.exchange(AARQ, 1)
+        exchange(channel, AARQ, 1)
 
 
 def test_a_closed_channel_says_so(pair) -> None:
@@ -186,10 +195,10 @@ def test_a_closed_channel_says_so(pair) -> None:
     channel.close()
     channel.close()
     with pytest.raises(TransportLost, match="closed"):
-        channel.exchange(AARQ, 1)
+        exchange(channel, AARQ, 1)
 
 
 def test_an_apdu_too_long_for_the_wrapper_is_not_sent(pair) -> None:
     channel, _ = pair
     with pytest.raises(ValueError, match="up to 65535 bytes"):
-        channel.exchange(bytes(65_536), 1)
+        exchange(channel, bytes(65_536), 1)

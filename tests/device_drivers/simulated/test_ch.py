@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from device_drivers.objects import ESME, GSME
+from device_drivers.named.objects import ESME, GSME
 from device_drivers.simulated.ch import AWAKE, SMS_WAKE_UP, ChTwin
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.twin import Twin
@@ -58,10 +58,10 @@ class Answering:
 
     asked: list[bytes] = field(default_factory=list)
 
-    def handle(self, apdu: bytes, client_sap: int) -> bytes:
+    def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
         assert client_sap == S1SP
         self.asked.append(apdu)
-        return apdu[::-1]
+        return (apdu[::-1],)
 
 
 @dataclass
@@ -108,10 +108,10 @@ def test_an_installed_rig_has_its_meters_on_the_log_and_joined() -> None:
 
 def test_a_message_reaches_the_addressed_device_only_and_is_noted_on_the_log() -> None:
     at = home()
-    assert at.hub.relay(ESME_ID, b"abc", S1SP) == b"cba"
+    assert at.hub.relay(ESME_ID, b"abc", S1SP) == (b"cba",)
     assert [len(at.servers[name].asked) for name in (ESME_ID, GSME_ID, CH_ID)] == [1, 0, 0]
     assert log_of(at.hub)[ESME_ID]["last_communication"] == NOON
-    assert at.hub.relay(CH_ID, b"hub", S1SP) == b"buh"
+    assert at.hub.relay(CH_ID, b"hub", S1SP) == (b"buh",)
 
 
 def test_a_device_that_is_not_on_the_log_may_not_join_and_is_not_reached() -> None:
@@ -131,7 +131,7 @@ def test_a_device_added_to_the_log_joins_if_it_is_there() -> None:
     entries = log_of(at.hub)
     assert (entries[ESME_ID]["joined"], entries[ESME_ID]["type"]) == (True, "ESME")
     assert not entries["00-DB-12-34-56-78-90-FF"]["joined"]
-    assert at.hub.relay(ESME_ID, b"abc", S1SP) == b"cba"
+    assert at.hub.relay(ESME_ID, b"abc", S1SP) == (b"cba",)
     assert events(at.hub) == [0x0102, 0x0101]
 
 
@@ -154,7 +154,7 @@ def test_a_log_change_that_makes_no_sense_is_refused_and_changes_nothing(command
 def test_a_message_for_the_gas_meter_waits_until_it_wakes() -> None:
     at = home()
     at.clock.advance_to(NOON + timedelta(minutes=10))
-    assert at.hub.relay(GSME_ID, b"gas", S1SP) == b"sag"
+    assert at.hub.relay(GSME_ID, b"gas", S1SP) == (b"sag",)
     assert at.clock.now() == FIRST_WAKE
     at.clock.advance_to(FIRST_WAKE + timedelta(seconds=20))
     at.hub.relay(GSME_ID, b"more", S1SP)  # it is still awake
@@ -201,7 +201,7 @@ def test_nothing_passes_a_wan_that_is_down() -> None:
     with pytest.raises(HubUnreachable, match="WAN"):
         at.hub.relay(ESME_ID, b"abc", S1SP)
     at.hub.set("wan_state", "up")
-    assert at.hub.relay(ESME_ID, b"abc", S1SP) == b"cba"
+    assert at.hub.relay(ESME_ID, b"abc", S1SP) == (b"cba",)
     assert events(at.hub) == [0x0104, 0x0105]
 
 
@@ -224,9 +224,9 @@ def test_a_fault_can_lose_or_change_what_passes_through_the_hub() -> None:
     with pytest.raises(DeviceSilent, match="lost"):
         lost.hub.relay(ESME_ID, b"abc", S1SP)
     assert lost.servers[ESME_ID].asked == []
-    assert lost.hub.relay(GSME_ID, b"gas", S1SP) == b"sag"
+    assert lost.hub.relay(GSME_ID, b"gas", S1SP) == (b"sag",)
     changed = home("up", fault(Point.RESPONSE, lambda seen: seen.value + b"!"))
-    assert changed.hub.relay(ESME_ID, b"abc", S1SP) == b"cba!"
+    assert changed.hub.relay(ESME_ID, b"abc", S1SP) == (b"cba!",)
 
 
 @dataclass

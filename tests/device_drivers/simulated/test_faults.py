@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from device_drivers.dcc.services import start_lab
-from device_drivers.named import NoTrace
+from device_drivers.named.device import NoTrace
 from device_drivers.simulated.faults import FAULTS
 from device_drivers.simulated.rig import open_simulated_rig
 from device_drivers.utrn import make_utrn

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from device_drivers.assembly import HeldRig, chosen_faults, connect_devices
 from device_drivers.dlms.client import DlmsClient
 from device_drivers.dlms.counters import MemoryCounters
-from device_drivers.named import NamedDevice, NoTrace
+from device_drivers.named.device import NamedDevice, NoTrace
+from device_drivers.rigs.assembly import HeldRig, chosen_faults, connect_devices
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, S1SP, key_ring
 from device_drivers.simulated.rig import Site, build_twins, derived_seed, open_simulated_rig, stand_up
+from device_drivers.simulated.s1sp.sessions import HubChannel
 from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable, WanHead
 from harness.config import load_lab
 from harness.domain.errors import (
@@ -100,7 +101,7 @@ def test_a_device_that_is_not_the_baseline_is_a_lab_fault_naming_both(
 ) -> None:
     rig = lab.rigs[0]
     with ExitStack() as held:
-        site = stand_up(rig, key_ring(lab), build_twins(rig, 7), held)
+        site = stand_up(rig, lab, build_twins(rig, 7), held)
         esme = site.rig.devices[ESME]
         found, model = getattr(esme.model, field), replace(esme.model, **{field: value})
         expected = replace(site.rig, devices=site.rig.devices | {ESME: replace(esme, model=model)})
@@ -111,7 +112,7 @@ def test_a_device_that_is_not_the_baseline_is_a_lab_fault_naming_both(
 def test_a_device_that_does_not_let_the_driver_in_is_a_lab_fault(lab: Lab) -> None:
     rig = lab.rigs[0]
     with ExitStack() as held:
-        site = stand_up(rig, key_ring(lab), build_twins(rig, 7), held)
+        site = stand_up(rig, lab, build_twins(rig, 7), held)
         esme = site.rig.devices[ESME]
         stranger = replace(esme, security=site.rig.devices[CH].security)
         expected = replace(site.rig, devices=site.rig.devices | {ESME: stranger})
@@ -123,7 +124,7 @@ def test_every_driver_reads_what_its_twin_holds(lab: Lab) -> None:
     rig = lab.rigs[0]
     twins = build_twins(rig, 7)
     with ExitStack() as held:
-        site = stand_up(rig, key_ring(lab), twins, held)
+        site = stand_up(rig, lab, twins, held)
         devices = drivers_of(lab, site, held)
         for twin in twins.all():
             device = devices[twin.device.type]
@@ -164,7 +165,7 @@ def test_commands_reach_the_meter_and_refusals_come_back(open_rig: Open) -> None
 def test_a_driver_whose_port_is_gone_is_a_lab_fault_and_stays_one(lab: Lab) -> None:
     rig = lab.rigs[0]
     with ExitStack() as held, ExitStack() as ports:
-        site = stand_up(rig, key_ring(lab), build_twins(rig, 7), ports)
+        site = stand_up(rig, lab, build_twins(rig, 7), ports)
         esme = drivers_of(lab, site, held)[ESME]
         ports.close()
         for _ in range(2):
@@ -175,7 +176,7 @@ def test_a_driver_whose_port_is_gone_is_a_lab_fault_and_stays_one(lab: Lab) -> N
 def test_a_meter_without_power_does_not_answer(lab: Lab) -> None:
     rig = lab.rigs[0]
     with ExitStack() as held:
-        site = stand_up(rig, key_ring(lab), build_twins(rig, 7), held)
+        site = stand_up(rig, lab, build_twins(rig, 7), held)
         esme = site.rig.devices[ESME]
         assert esme.door is not None
         brief = replace(esme, door=replace(esme.door, parameters={**esme.door.parameters, "timeout": 0.2}))
@@ -197,7 +198,7 @@ def test_lab_time_waits_for_an_alert_that_is_under_way(
         arrived.append(alert)
 
     monkeypatch.setattr("device_drivers.dcc.user.gateway_settler", lambda services, device_ids: lambda: None)
-    monkeypatch.setattr("device_drivers.assembly.open_user", lambda *_: None)
+    monkeypatch.setattr("device_drivers.rigs.assembly.open_user", lambda *_: None)
     head = WanHead(on_alert=slowly)
     rig = open_simulated_rig(lab, lab.rigs[0], {"wan": head.address}, RunContext("r", tmp_path, 7), NoTrace())
     rig.bench.tamper(ESME, True)
@@ -281,25 +282,12 @@ class Remote:
         device = self.site.rig.devices[type_]
         ch_id = self.site.rig.devices[CH].device_id
         client = DlmsClient(
-            _ThroughTheHub(self.head, ch_id, device.device_id, client_sap),
+            HubChannel(self.head, ch_id, device.device_id, client_sap),
             self.ring.credentials(device.device_id, client_sap),
             MemoryCounters(),
         )
         client.open()
         return NamedDevice(client, device.device_id, type_)
-
-
-@dataclass
-class _ThroughTheHub:
-    head: WanHead
-    ch_id: str
-    device_id: str
-    client_sap: int
-
-    def exchange(self, apdu: bytes, timeout: float) -> bytes:
-        return self.head.exchange(self.ch_id, self.device_id, apdu, self.client_sap, timeout)
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -312,7 +300,7 @@ def remote(lab: Lab) -> Iterator[Callable[..., Remote]]:
             rig = replace(rig, simulation=replace(rig.simulation, wan=wan))
             twins = build_twins(rig, 7, chosen_faults(lab, faults))
             ring = key_ring(lab)
-            site = stand_up(rig, ring, twins, held)
+            site = stand_up(rig, lab, twins, held)
             alerts: list[HubAlert] = []
             head = WanHead(on_alert=alerts.append)
             held.callback(head.close)

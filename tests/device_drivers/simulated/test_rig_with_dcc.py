@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from device_drivers.dcc.services import start_lab
-from device_drivers.named import NoTrace
+from device_drivers.named.device import NoTrace
 from device_drivers.simulated.firmware import make_image
 from device_drivers.simulated.rig import open_simulated_rig
 from harness.config import load_lab

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from device_drivers.objects import ALERTING, EVENTS
+from device_drivers.named.objects import ALERTING, EVENTS
 from device_drivers.simulated.firmware import make_image
 from harness.domain.errors import AccessRefused
 from harness.domain.faults import DROP, Fault, Place, Point

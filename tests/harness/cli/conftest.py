@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
@@ -13,8 +11,7 @@ from termios import TIOCSWINSZ
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[3]
-HARNESS = [sys.executable, "-m", "harness"]
+from tests.harness.cli.physical import CONFIG, HARNESS, REPO, with_paths
 
 
 @pytest.fixture
@@ -68,11 +65,6 @@ def on_a_terminal(environment: dict[str, str]) -> Callable[..., str]:
 @pytest.fixture
 def lab_file(tmp_path: Path) -> Path:
     """A copy of the simulated lab's file, for a test to change; its data files stay where they are."""
-    config = REPO / "lab_config"
-    lab = (config / "simulated.yaml").read_text()
-    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm", "packs"):
-        lab = re.sub(rf"^{name}: ", f"{name}: {config}/", lab, flags=re.MULTILINE)
-    lab = re.sub(r"^  schemas:.*\n", "", lab, flags=re.MULTILINE)
     path = tmp_path / "lab.yaml"
-    path.write_text(lab)
+    path.write_text(with_paths((CONFIG / "simulated.yaml").read_text()))
     return path

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.domain.lab import Lab
+from harness.records.manifest import write_manifest
 from harness.records.run import read_run
 from harness.reports import render_all
 
@@ -26,7 +28,9 @@ def first_evidence(run: Path) -> Path:
 def test_a_run_that_nobody_touched_verifies(harness, run: Path) -> None:
     done = harness("evidence", "verify", run)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"{run}: every recorded byte is what was recorded\n"
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"{run}: every recorded byte is what was recorded"
+    assert lines[1].startswith("signed with key ")
 
 
 def test_a_run_may_be_named_by_its_id(harness, run: Path) -> None:
@@ -48,11 +52,56 @@ def test_every_file_that_was_touched_is_named(harness, run: Path) -> None:
 
 def test_for_a_program_the_answer_is_json_alone(harness, run: Path) -> None:
     answer = json.loads(harness("evidence", "verify", run, "--json").stdout)
-    assert answer == {"run": str(run), "verified": True, "problems": []}
+    signer = answer.pop("signed_by")
+    assert len(bytes.fromhex(signer)) == 32
+    assert answer == {"run": str(run), "verified": True, "trusted": False, "problems": []}
     (run / "junit.xml").write_text("")
     done = harness("evidence", "verify", run, "--json")
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["verified"]) == (1, False)
-    assert answer["problems"] == [
-        {"file": "junit.xml", "line": 0, "what": "was changed: its SHA-256 is not the manifest's"}
-    ]
+    [problem] = answer["problems"]
+    assert re.fullmatch(r"bytes 0 to \d+ of what was sealed were removed here", problem.pop("what"))
+    assert problem == {"file": "junit.xml", "line": 0, "start": 0, "end": 0}
+
+
+def test_the_run_of_another_lab_is_not_packed_for_its_secrets_are_not_known(harness, run: Path) -> None:
+    done = harness("evidence", "pack", run, "--lab", "lab_config/simulated.yaml")
+    assert done.returncode == 2
+    assert "is a run of lab fabricated; lab_config/simulated.yaml" in done.stderr
+    assert "name the lab file of the run: --lab" in done.stderr
+
+
+def test_a_lab_shows_the_key_that_its_runs_are_signed_with(harness) -> None:
+    done = harness("evidence", "key", "--lab", "lab_config/simulated.yaml")
+    assert done.returncode == 0
+    assert done.stdout.startswith("-----BEGIN PUBLIC KEY-----\n")
+    answer = json.loads(harness("evidence", "key", "--lab", "lab_config/simulated.yaml", "--json").stdout)
+    assert answer["pem"] == done.stdout
+    assert answer["fingerprint"] in done.stderr
+
+
+def test_a_lab_without_a_key_is_told_how_to_have_one(harness) -> None:
+    done = harness("evidence", "key", "--lab", "lab_config/physical-example.yaml")
+    assert done.returncode == 2
+    assert "names no sealing key: its runs are not signed (make one" in done.stderr
+
+
+def test_only_a_run_that_the_named_key_signed_is_good(harness, run: Path, tmp_path: Path) -> None:
+    signer = tmp_path / "lab.pem"
+    signer.write_bytes((run / "evidence-key.pem").read_bytes())
+    done = harness("evidence", "verify", run, "--key", signer)
+    assert done.returncode == 0
+    assert "signed with the key that you named" in done.stderr
+    other = tmp_path / "other.pem"
+    other.write_text(harness("evidence", "key", "--lab", "lab_config/simulated.yaml").stdout)
+    assert harness("evidence", "verify", run, "--key", other).returncode == 1
+    assert harness("evidence", "verify", run, "--key", run / "plan.json").returncode == 2
+
+
+def test_a_run_that_nobody_signed_says_so_plainly(harness, run: Path) -> None:
+    for name in ("manifest-sha256.txt", "manifest-sha256.txt.sig", "evidence-key.pem"):
+        (run / name).unlink()
+    write_manifest(run)
+    done = harness("evidence", "verify", run)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[1].startswith("not signed: ")

@@ -49,22 +49,29 @@ def keep_rigs(lab_file: Path, *rigs: str) -> None:
     lab_file.write_text(f"{head}\nrigs:\n{''.join(kept).rstrip()}\n")
 
 
-def test_a_sound_lab_tells_what_each_device_is(check, lab_file: Path) -> None:
+def test_a_sound_lab_tells_what_each_part_is(check, lab_file: Path, tmp_path: Path) -> None:
     keep_rigs(lab_file, "ioc-1")
     done = check("--json")
     assert done.returncode == 0, done.stderr
     findings = json.loads(done.stdout)
-    assert [(each["rig"], each["device"], each["state"]) for each in findings] == [
+    assert [(each["rig"], each["part"], each["state"]) for each in findings] == [
         ("all", "DCC", "good"),
+        ("ioc-1", "bench", "good"),
         ("ioc-1", "ESME", "good"),
         ("ioc-1", "GSME", "good"),
         ("ioc-1", "CH", "good"),
     ]
-    assert "firmware" in findings[1]["found"]
-    assert done.stderr.splitlines() == ["checking ioc-1", "1 rigs checked, nothing to look at"]
+    esme = findings[2]
+    assert esme["tried"] == "open tcp → associate → read identity → read clock"
+    assert "Alderwick Metering AE-110, firmware 1.4.20, serial number E01101" in esme["found"]
+    assert "clock 0.0 s" in esme["found"]
+    first, evidence, last = done.stderr.splitlines()
+    assert (first, last) == ("checking ioc-1", "1 rig checked, nothing to look at")
+    folder = Path(evidence.removeprefix("what passed over the ports: "))
+    assert any(file.stat().st_size for file in (folder / "ioc-1").rglob("*") if file.is_file())
 
 
-def test_a_device_that_is_not_its_baseline_is_named_and_the_other_rigs_are_checked(
+def test_a_device_that_is_not_its_baseline_is_named_and_everything_else_is_checked(
     check, lab_file: Path, tmp_path: Path
 ) -> None:
     keep_rigs(lab_file, "ioc-1", "foc-2")
@@ -79,13 +86,12 @@ EsmeDriver.identity = lambda self: (
     lab_file.write_text(lab_file.read_text() + "plugins: [wrong_firmware]\n")
     done = check("--json")
     assert done.returncode == 3, done.stderr
-    bad = [each for each in json.loads(done.stdout) if each["state"] != "good"]
-    assert [(each["rig"], each["tried"]) for each in bad] == [
-        ("ioc-1", "open ESME, GSME, CH and hold each to its baseline")
-    ]
-    assert "ESME says its firmware is '9.9'" in bad[0]["found"]
-    assert bad[0]["remedy"] == "correct the lab file, or bring the device to its baseline"
-    assert any(each["rig"] == "foc-2" and each["state"] == "good" for each in json.loads(done.stdout))
+    findings = json.loads(done.stdout)
+    (bad,) = [each for each in findings if each["state"] != "good"]
+    assert (bad["rig"], bad["part"]) == ("ioc-1", "ESME")
+    assert "ESME says its firmware is '9.9'; the baseline of alderwick-e1 is '1.4.20'" in bad["found"]
+    assert bad["remedy"] == "correct the lab file, or bring the device to its baseline"
+    assert {each["part"] for each in findings if each["rig"] == "foc-2"} == {"bench", "ESME", "CH"}
 
 
 def test_the_rigs_are_checked_while_the_dcc_cannot_be_reached(check, lab_file: Path, tmp_path: Path) -> None:
@@ -94,10 +100,11 @@ def test_the_rigs_are_checked_while_the_dcc_cannot_be_reached(check, lab_file: P
     lab_file.write_text(lab_file.read_text() + "plugins: [no_dcc]\n")
     done = check()
     assert done.returncode == 3
-    assert "the gateway does not answer" in done.stdout
-    assert "all: ask the DCC" in done.stderr
+    assert "found: the gateway does not answer" in done.stdout
+    assert "to do: ask the DCC" in done.stdout
     assert "Cedarholt" in done.stdout  # the devices are looked at none the less
-    assert done.stderr.splitlines()[-1] == "1 rigs checked, 1 to look at"
+    assert "foc-2 is well" in done.stderr.splitlines()  # the DCC is not the rig's
+    assert done.stderr.splitlines()[-1] == "1 rig checked, 1 to look at"
 
 
 def test_a_rig_that_somebody_holds_is_left_alone(check, lab_file: Path, tmp_path: Path) -> None:
@@ -108,4 +115,13 @@ def test_a_rig_that_somebody_holds_is_left_alone(check, lab_file: Path, tmp_path
     found = json.loads(done.stdout)[-1]
     assert (found["state"], found["tried"]) == ("in use", "lease the rig")
     assert "purpose bench work" in found["found"]
+    assert found["remedy"] == "wait for it to end, or stop it"
     assert done.returncode == 3
+
+
+def test_only_the_rigs_that_are_named_are_checked(check, lab_file: Path) -> None:
+    done = check("FOC-2", "foc-2", "--json")
+    assert {each["rig"] for each in json.loads(done.stdout)} == {"all", "foc-2"}
+    done = check("foc-22")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: there is no rig 'foc-22' (did you mean 'foc-2'?)\n"

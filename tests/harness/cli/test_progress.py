@@ -16,14 +16,18 @@ from harness.cli.progress import Progress
 from harness.domain.words import AttemptResult
 from harness.execution.attempts import Ended
 from harness.execution.controller import ControllerPlugin
+from harness.execution.terminal import TERMINAL
 
 tests = [SimpleNamespace(not_run="") for _ in range(3)] + [SimpleNamespace(not_run="no rig of DMC x")]
 plan = SimpleNamespace(run_id="20260302-091500-3fa2", tests=tests, rigs=("ioc-1", "ioc-2"), seed=7)
 plugin = ControllerPlugin.__new__(ControllerPlugin)
-plugin.controller = SimpleNamespace(plan=plan, problems=())
+plugin.controller = SimpleNamespace(plan=plan, problems=(), to_run=tests[:3], resumption=None)
 manager = SimpleNamespace(getplugin=lambda name: plugin)
+terminal = SimpleNamespace(screen=None)
+stash = pytest.Stash()
+stash[TERMINAL] = terminal
 progress = Progress(quiet="quiet" in sys.argv)
-progress.pytest_runtestloop(SimpleNamespace(config=SimpleNamespace(pluginmanager=manager)))
+progress.pytest_runtestloop(SimpleNamespace(config=SimpleNamespace(pluginmanager=manager, stash=stash)))
 
 def ends(test, rig, result, message=""):
     report = pytest.TestReport(test, ("f", 1, "f"), {}, "passed", None, "teardown")
@@ -36,6 +40,13 @@ ends("test_one", "ioc-1", "passed")
 ends(LONG, "ioc-2", "blocked", "TransportLost: port /dev/ttyUSB0 went away\\nand more")
 ends("test_three", "ioc-1", "interrupted", "its worker died")
 ends(LONG, "ioc-1", "failed", "expected 7, found 8")
+if "question" in sys.argv:
+    terminal.screen.make_way()
+    print("what does the display show?", file=sys.stderr, flush=True)
+    ends("test_one", "ioc-2", "failed", "expected on, found off")
+    time.sleep(0.4)  # a living display would have drawn itself three times by now
+    print("230 V", file=sys.stderr, flush=True)
+    terminal.screen.go_on()
 progress.pytest_sessionfinish()
 """
 LONG = "test_meter_readings::test_instantaneous_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"
@@ -79,3 +90,25 @@ def test_on_a_terminal_a_table_lives_and_long_ids_are_cut_to_its_width(on_a_term
     assert re.search(r"│ all +│ +1 │ +1 │ +1 │ +1 │", table)
     for name in ("passed", "failed", "blocked", "interrupted"):
         assert name in table
+
+
+def test_while_a_question_has_the_log_what_ends_is_kept_until_it_is_answered() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "question"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-3:] == [
+        "what does the display show?",
+        "230 V",
+        "    3/3 failed      ioc-2      test_one: expected on, found off",
+    ]
+
+
+def test_on_a_terminal_the_display_makes_way_for_a_question_and_comes_back(on_a_terminal) -> None:
+    shown = on_a_terminal(sys.executable, "-c", PROGRAM, "question", columns=100)
+    before, _, rest = shown.partition("what does the display show?")
+    asked, _, after = rest.partition("230 V")
+    assert "3 of 3" in before
+    assert asked.strip() == ""  # the question and the answer stand alone
+    assert "test_one: expected on, found off" in after
+    assert "3 of 3" in after  # the table is back
+    assert after.rindex("\x1b[?25h") > after.rindex("\x1b[?25l")

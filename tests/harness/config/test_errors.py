@@ -98,8 +98,8 @@ BROKEN = {
         "(keep the secret elsewhere and write env:NAME or file:path)",
     ),
     "a secret among a driver's parameters": Break(
-        "lab.yaml", "    mprn:", "    bench: {relays: [{host: 192.0.2.1, password: hunter2}]}\n    mprn:",
-        "lab.yaml:20: rigs.two.bench.relays.0.password: found a value, expected the reference of a secret "
+        "lab.yaml", "    mprn:", "    bench: {parameters: {relays: [{host: 192.0.2.1, password: hunter2}]}}\n    mprn:",
+        "lab.yaml:20: rigs.two.bench.parameters.relays.0.password: found a value, expected the reference of a secret "
         "(keep the secret elsewhere and write env:NAME or file:path)",
     ),
     "an EUI that is none": Break(
@@ -183,6 +183,11 @@ BROKEN = {
         "lab.yaml", "serial_number: E1", "door: {transport: serial, optical: {}}",
         "lab.yaml:15: rigs.one.devices.ESME.door.optical: DLMS on an optical port goes in HDLC frames "
         "(add hdlc: {})",
+    ),
+    "DLMS after a readout": Break(
+        "lab.yaml", "serial_number: E1", "door: {transport: serial, optical: {mode: mode-c}}",
+        "lab.yaml:15: rigs.one.devices.ESME.door.optical.mode: a readout is all that mode-c gives, and no DLMS "
+        "(mode-e or direct, or the protocol of a meter that is read out: iec62056-21)",
     ),
     "credentials that are not whole": Break(
         "lab.yaml", "serial_number: E1", "security: {mechanism: lls}",

@@ -7,6 +7,7 @@ import doctest
 import pytest
 
 from harness.config import identifiers, problems
+from harness.domain import references
 
 
 @pytest.mark.parametrize("text", ["00-DB-12-34-56-00-00-01", "ff-ff-ff-ff-ff-ff-ff-fe"])
@@ -42,12 +43,12 @@ def test_an_mprn_checks_with_its_last_two_digits() -> None:
 
 @pytest.mark.parametrize("text", ["env:KEY", "file:secrets/key.pem", "file:/etc/key"])
 def test_a_reference_names_where_a_secret_is_kept(text: str) -> None:
-    assert identifiers.is_reference(text)
+    assert references.is_reference(text)
 
 
 @pytest.mark.parametrize("text", ["hunter2", "env:", "file:", "ENV:KEY", "https://vault/key", ""])
 def test_anything_else_would_be_the_secret_itself(text: str) -> None:
-    assert not identifiers.is_reference(text)
+    assert not references.is_reference(text)
 
 
 @pytest.mark.parametrize("module", [identifiers, problems])

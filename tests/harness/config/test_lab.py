@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.config import load_lab
-from harness.domain.lab import DlmsSecurity, Lab
+from harness.domain.lab import DlmsSecurity, Door, Hdlc, Lab, OpticalPort
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
 
 REPO = Path(__file__).resolve().parents[3]
@@ -84,8 +84,16 @@ def test_schemas_that_are_not_there_are_no_error_where_they_are_not_required(tmp
 def test_physical_devices_have_doors_and_their_secrets_are_references(physical: Lab) -> None:
     esme = physical.rig("bench-a").devices[DeviceType.ESME]
     assert esme.door
-    assert esme.door.transport == "tcp"
-    assert esme.door.parameters == {"host": "192.0.2.21", "port": 4059, "connect_timeout": 10}
+    assert esme.door.transport == "serial"
+    assert str(esme.door.parameters["port"]).startswith("/dev/serial/by-id/")
+    assert esme.door.optical == OpticalPort(mode="mode-e", baud=9600)
+    assert esme.door.hdlc == Hdlc()
+    gsme = physical.rig("bench-a").devices[DeviceType.GSME]
+    assert gsme.door == Door(
+        transport="tcp",
+        parameters={"host": "10.0.0.22", "port": 4059, "connect_timeout": 30},
+        via_controller=True,
+    )
     assert esme.security == DlmsSecurity(
         system_title="4C41423100000001",
         encryption_key="env:BENCH_A_ESME_EK",

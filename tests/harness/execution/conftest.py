@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,12 @@ planned = pytest.mark.ttm("TTM-4.1.1-E-01")
 """
 
 
+def surroundings() -> dict[str, str]:
+    """Our environment without what pytest and xdist put there: what is run here runs as from a shell."""
+    ours = ("PYTEST_XDIST_", "PYTEST_CURRENT_TEST", "COLUMNS", "LINES")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 def name(test_id: str) -> str:
     """The test function of a planned test."""
     return test_id.partition("::")[2].partition("[")[0]
@@ -47,6 +54,7 @@ class Bench:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write_tests(self, source: str) -> None:
         text = PREFACE + textwrap.dedent(source)
@@ -58,15 +66,18 @@ class Bench:
         assert count, f"{pattern} is not in the lab file"
         lab.write_text(text)
 
+    def surroundings(self) -> dict[str, str]:
+        state = str(self.folder / "state")
+        return {**surroundings(), "PYTHONPATH": str(HERE), "HARNESS_STATE": state, **self.environment}
+
     def start(
-        self, *arguments: str, pack: str = "pack-ioc", program: tuple[str, ...] = ("pytest",)
+        self,
+        *arguments: str,
+        pack: str = "pack-ioc",
+        program: tuple[str, ...] = ("pytest",),
+        fixed: tuple[str, ...] = (),
+        new_group: bool = False,
     ) -> subprocess.Popen:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(HERE),
-            "HARNESS_STATE": str(self.folder / "state"),
-            **self.environment,
-        }
         pytest_arguments = (
             "--lab=lab.yaml",
             f"--pack={pack}",
@@ -77,24 +88,35 @@ class Bench:
             "-q",
         )
         harness_arguments = ("run", pack, "--lab=lab.yaml")
-        fixed = pytest_arguments if program == ("pytest",) else harness_arguments
-        return subprocess.Popen(
+        fixed = fixed or (pytest_arguments if program == ("pytest",) else harness_arguments)
+        process = subprocess.Popen(
             [sys.executable, "-m", *program, *fixed, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.surroundings(),
+            stdin=subprocess.DEVNULL,  # nobody sits there to be asked, whatever these tests are run from
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0 if new_group else None,
             # a shell's background job, which these tests may be, is started with Ctrl-C ignored
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
+        self.started.append(process)
+        return process
+
+    def leave_nothing_running(self) -> None:
+        """After a test that failed: a killed controller takes its workers with it."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate(timeout=60)
 
     def harness(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command of the harness, in the same folder."""
         return subprocess.run(
             [sys.executable, "-m", "harness", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(HERE), "HARNESS_STATE": str(self.folder / "state")},
+            env=self.surroundings(),
             capture_output=True,
             text=True,
             timeout=60,
@@ -114,7 +136,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     """Two rigs of one IOC DMC and FOC DMCs without a rig, all with EPCL entries."""
     config = REPO / "lab_config"
     lab = (config / "simulated.yaml").read_text()
@@ -129,4 +151,6 @@ def bench(tmp_path: Path) -> Bench:
     packs.mkdir(parents=True)
     for release in ("IOC", "FOC"):
         (packs / f"pack-{release.lower()}.yaml").write_text(MANIFEST.format(release=release))
-    return Bench(tmp_path)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.leave_nothing_running()

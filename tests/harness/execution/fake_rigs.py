@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from harness.domain.errors import LabFault
+from harness.domain.errors import BenchFault, LabFault
 from harness.hooks import Renderer, hookimpl
 
 
@@ -23,19 +24,36 @@ class FakeClock:
         return self._now
 
 
+def modbus_bench(rig, lab, trace):
+    """The real driver, on the server that a test has stood up: the one thing here that is not a fake."""
+    from device_drivers.bench.controller import NoController
+    from device_drivers.bench.modbus.bench import open_modbus_bench
+
+    host, _, port = os.environ["MODBUS_BENCH"].partition(":")
+    rig = replace(rig, modbus=replace(rig.modbus, host=host, port=int(port)))
+    return open_modbus_bench(rig, lab, trace, NoController(rig.id))
+
+
 class FakeRig:
-    def __init__(self, rig, folder: Path) -> None:
+    def __init__(self, rig, folder: Path, bench=None) -> None:
         self.rig = rig
         self.clock = FakeClock()
-        self.bench = None
+        self.bench = bench
         self.user = None
         self.devices = dict.fromkeys(rig.devices)
         self._mark = folder / "open" / rig.id
         self._mark.parent.mkdir(exist_ok=True)
         self._mark.touch(exist_ok=False)  # two workers on one rig would meet here
 
+    def display(self, device) -> None:
+        return None  # a person must look
+
     def close(self) -> None:
         self._mark.unlink()
+        if self.bench is not None:
+            self.bench.close()
+        if self.rig.id in os.environ.get("STUCK_BENCHES", "").split(","):
+            raise BenchFault("load.on cannot be switched off")
 
 
 class FakeServices:
@@ -73,4 +91,4 @@ def harness_open_rig(lab, rig, services, run, trace):
     if stale.exists() and os.environ.get("RIGS_DIE"):  # left behind by a worker that was killed
         stale.unlink()
     time.sleep(float(os.environ.get("SLOW_OPEN", "0")))
-    return FakeRig(rig, run.folder)
+    return FakeRig(rig, run.folder, modbus_bench(rig, lab, trace) if rig.modbus else None)

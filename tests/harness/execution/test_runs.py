@@ -29,6 +29,13 @@ def wait_for(path: Path, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def wait_for_lines(path: Path, count: int, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert time.monotonic() < deadline, f"{path} never had {count} lines"
+        time.sleep(0.02)
+
+
 def test_every_rig_takes_a_share_and_the_plan_was_frozen_before(bench) -> None:
     bench.write_tests("""
     @planned
@@ -229,7 +236,7 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
             file.flush()
     """)
     process = bench.start("-n", "rigs")
-    wait_for(bench.folder / "finished")
+    wait_for_lines(bench.folder / "finished", 3)  # of two rigs: one at least is at its next test by now
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()  # its pipe ends when the workers, too, have ended
     finished = len((bench.folder / "finished").read_text().splitlines())

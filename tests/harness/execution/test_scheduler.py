@@ -242,3 +242,16 @@ def test_every_planned_test_ends_once_or_is_set_aside_and_no_rig_ever_has_two(da
         aside = test.id in lab.aside
         assert ends[test.node_id] + aside <= 1
         assert ends[test.node_id] or aside or test.node_id in blocked
+
+
+def test_once_the_run_is_ending_the_tests_in_hand_are_the_last_ones() -> None:
+    lab = Lab({"a1": A, "a2": A}, [planned("one"), planned("two"), planned("three")])
+    nodes = lab.join("a1", "a2")
+    lab.scheduler.give_out_no_more()
+    lab.end(nodes[0])
+    assert names(nodes) == ["two"]
+    assert not lab.scheduler.tests_finished
+    lab.block(nodes[1])  # nor does another rig take it
+    assert names(nodes) == []
+    assert lab.scheduler.tests_finished
+    assert not lab.aside

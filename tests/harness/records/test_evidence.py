@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,6 +16,7 @@ import pytest
 
 from harness.domain.words import SupplyState
 from harness.records.evidence import AttemptEvidence, TraceRouter, evidence_folder, read_steps, safe, slug
+from harness.records.manifest import verify_manifest, write_manifest
 
 LAB_TIME = datetime(2026, 1, 15, 6, tzinfo=UTC)
 TEST = "test_reads_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"
@@ -178,3 +182,109 @@ def test_steps_are_there_to_read_while_the_attempt_runs_and_after_its_process_di
     with (evidence.folder / "steps.jsonl").open("ab") as file:
         file.write(b'{"n":2,"kind":"no')
     assert len(read_steps(evidence.folder)) == 1
+
+
+def large_files(folder: Path) -> dict[str, int]:
+    """Files by path in the run folder, with their inodes."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_ino
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def attempt(run: Path, number: int, content: bytes) -> AttemptEvidence:
+    evidence = AttemptEvidence(evidence_folder(run, TEST, number))
+    evidence.attach("firmware.bin", content, "application/octet-stream")
+    evidence.close()
+    return evidence
+
+
+def test_large_evidence_of_several_attempts_is_stored_once_and_found_by_its_path(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 400
+    attempts = [attempt(tmp_path, number, content) for number in (1, 2, 3)]
+    paths = [evidence.folder / "001-firmware.bin" for evidence in attempts]
+    shelved = tmp_path / "evidence" / "large" / hashlib.sha256(content).hexdigest()
+    assert len({path.stat().st_ino for path in (*paths, shelved)}) == 1
+    assert all(path.read_bytes() == content for path in paths)
+    assert all(evidence.files()[1].sha256 == shelved.name for evidence in attempts)
+    write_manifest(tmp_path)
+    assert verify_manifest(tmp_path) == ()
+
+
+def test_small_evidence_is_a_file_of_its_own(tmp_path: Path) -> None:
+    for number in (1, 2):
+        attempt(tmp_path, number, b"small")
+    assert not (tmp_path / "evidence" / "large").exists()
+    inodes = [inode for path, inode in large_files(tmp_path).items() if path.endswith(".bin")]
+    assert len(set(inodes)) == 2
+
+
+def test_what_is_stored_is_used_only_if_it_is_what_its_name_says(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 400
+    first = attempt(tmp_path, 1, content).folder / "001-firmware.bin"
+    first.chmod(0o644)
+    with first.open("r+b") as file:
+        file.write(b"spoiled")
+    second = attempt(tmp_path, 2, content).folder / "001-firmware.bin"
+    assert second.read_bytes() == content
+
+
+def test_without_hard_links_every_attempt_has_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    content = bytes(range(256)) * 400
+    for number in (1, 2):
+        assert (attempt(tmp_path, number, content).folder / "001-firmware.bin").read_bytes() == content
+
+
+STORER = """
+import sys
+from pathlib import Path
+from harness.records.evidence import AttemptEvidence, evidence_folder
+evidence = AttemptEvidence(evidence_folder(Path(sys.argv[1]), sys.argv[2], 1))
+for size in range(66000, 67000, 100):
+    evidence.attach("f", bytes(range(250)) * 300 + bytes(size), "application/octet-stream")
+evidence.close()
+"""
+
+
+def test_processes_that_store_the_same_at_once_share_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STORER, str(tmp_path)]
+    processes = [subprocess.Popen([*command, f"test {n}"]) for n in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    bins = [inode for path, inode in large_files(tmp_path).items() if path.endswith(".bin")]
+    assert (len(bins), len(set(bins))) == (40, 10)
+    assert len(list((tmp_path / "evidence" / "large").iterdir())) == 10
+
+
+KEEPER = """
+import itertools, sys
+from pathlib import Path
+from harness.records.evidence import AttemptEvidence, evidence_folder
+for number in itertools.count(1):
+    evidence = AttemptEvidence(evidence_folder(Path(sys.argv[1]), "test", number))
+    evidence.attach("f", number.to_bytes(4) * 200_000, "application/octet-stream")
+"""
+
+
+def test_a_process_that_is_killed_leaves_nothing_stored_under_a_name_that_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    shelf = tmp_path / "evidence" / "large"
+    keeper = subprocess.Popen([sys.executable, "-c", KEEPER, str(tmp_path)])
+    try:
+        deadline = time.monotonic() + 20
+        while not (shelf.is_dir() and len(list(shelf.iterdir())) > 5):
+            assert time.monotonic() < deadline, "nothing is stored"
+            assert keeper.poll() is None
+            time.sleep(0.005)
+    finally:
+        keeper.kill()
+        keeper.wait()
+    for stored in shelf.iterdir():
+        assert hashlib.sha256(stored.read_bytes()).hexdigest() == stored.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -177,9 +178,20 @@ def test_an_empty_file_is_the_journal_of_a_process_that_died_at_once(path: Path)
     assert (journal.head, journal.events, journal.problems) == (None, (), ())
 
 
-def problems(path: Path, lines: list[bytes]) -> list[str]:
+def told(path: Path, lines: list[bytes]) -> list[str]:
     path.write_bytes(b"".join(lines))
     return [str(problem) for problem in read_journal(path).problems]
+
+
+def problems(path: Path, lines: list[bytes]) -> list[str]:
+    """What is told, without the bytes."""
+    return [re.sub(r", (bytes \d+ to|at byte) \d+:", ":", each) for each in told(path, lines)]
+
+
+def place(lines: list[bytes], number: int) -> str:
+    """The bytes of a line, as they are told."""
+    start = sum(map(len, lines[: number - 1]))
+    return f"bytes {start} to {start + len(lines[number - 1]) - 1}"
 
 
 def test_a_changed_event_is_named_and_not_believed(path: Path) -> None:
@@ -215,21 +227,73 @@ def test_a_change_made_good_with_a_new_digest_breaks_the_chain(path: Path) -> No
     ]
 
 
-def test_a_lost_line_is_named(path: Path) -> None:
+def test_a_line_that_is_changed_lost_added_or_moved_is_told_to_the_byte(path: Path) -> None:
     lines = written(path)
-    assert "line 3: event 3 stands where 2 is due" in problems(path, lines[:2] + lines[3:])[0]
+    flipped = [*lines[:2], lines[2].replace(b"a1", b"a3"), *lines[3:]]
+    assert f"gw0.jsonl line 3, {place(lines, 3)}: this event" in told(path, flipped)[0]
+    gap = len(b"".join(lines[:2]))
+    assert f"gw0.jsonl line 3, at byte {gap}: event 2 is missing" in told(path, lines[:2] + lines[3:])[0]
+    added = [*lines[:4], lines[1], *lines[4:]]
+    assert f"gw0.jsonl line 5, {place(added, 5)}: event 1 stands here a second" in told(path, added)[0]
+    moved = [*lines[:2], *lines[3:], lines[2]]
+    assert f"gw0.jsonl line 6, {place(moved, 6)}: event 2 was moved here" in told(path, moved)[0]
+
+
+def test_a_bit_that_flips_anywhere_in_a_line_is_told_of_that_line_alone(path: Path) -> None:
+    lines = written(path)
+    for at in range(len(lines[2]) - 1):
+        for bit in (0, 6):
+            line = bytearray(lines[2])
+            line[at] ^= 1 << bit
+            if line[at] == ord("\n"):  # then one line has become two
+                continue
+            found = problems(path, [*lines[:2], bytes(line), *lines[3:]])
+            assert [each.partition(":")[0] for each in found] == ["journal/gw0.jsonl line 3"], bytes(line)
+
+
+def test_lost_lines_are_named(path: Path) -> None:
+    lines = written(path)
+    assert problems(path, lines[:2] + lines[3:]) == [
+        "journal/gw0.jsonl line 3: event 2 is missing before this line"
+    ]
+    assert problems(path, lines[:2] + lines[4:]) == [
+        "journal/gw0.jsonl line 3: events 2 to 3 are missing before this line"
+    ]
 
 
 def test_a_repeated_line_is_named_and_counts_once(path: Path) -> None:
     lines = written(path)
-    assert "line 4: event 2 stands where 3 is due" in problems(path, [*lines[:3], lines[2], *lines[3:]])[0]
+    assert problems(path, [*lines[:3], lines[2], *lines[3:]]) == [
+        "journal/gw0.jsonl line 4: event 2 stands here a second time: this line was added"
+    ]
     assert len(read_journal(path).events) == 6
 
 
-def test_moved_lines_are_named(path: Path) -> None:
+@pytest.mark.parametrize(("one", "other"), [(2, 3), (1, 4)])
+def test_a_swapped_pair_is_named_and_nothing_else(path: Path, one: int, other: int) -> None:
     lines = written(path)
-    lines[2], lines[3] = lines[3], lines[2]
-    assert problems(path, lines)
+    lines[one], lines[other] = lines[other], lines[one]
+    swapped = f"lines {one + 1} and {other + 1} are swapped"
+    assert problems(path, lines) == [
+        f"journal/gw0.jsonl line {one + 1}: event {other} stands where {one} is due: {swapped}",
+        f"journal/gw0.jsonl line {other + 1}: event {one} stands where {other} is due: {swapped}",
+    ]
+
+
+def test_a_line_moved_over_many_is_named_alone(path: Path) -> None:
+    lines = written(path)
+    assert problems(path, [lines[0], *lines[2:5], lines[1], lines[5]]) == [
+        "journal/gw0.jsonl line 5: event 1 was moved here: it is not in the order of writing"
+    ]
+
+
+def test_a_journal_that_begins_for_another_plan_than_it_says_is_told(path: Path) -> None:
+    lines = written(path)
+    forged = json.loads(lines[0])
+    del forged["sha"]
+    forged["plan_digest"] = "cd" * 32
+    lines[0] = json.dumps({**forged, "sha": digest(forged)}).encode() + b"\n"
+    assert "line 1: the chain is broken: this event does not begin" in problems(path, lines)[0]
 
 
 @pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_an_interrupted_test_that_was_set_aside_tells_why(bench: Bench) -> None:
 
 def test_a_test_without_any_event_is_not_run_because_the_run_ended(bench: Bench) -> None:
     assert bench.read().reason(bench.test) == "the run ended before it"
-    bench.journal.write("run_ended", reason="stopped by the operator")
+    bench.process("controller").write("run_ended", reason="stopped by the operator")
     record = bench.read()
     assert record.outcome(bench.test) is Outcome.NOT_RUN
     assert record.reason(bench.test) == "the run ended before it: stopped by the operator"
@@ -165,9 +166,8 @@ def test_a_result_that_was_tampered_with_falls_back_to_interrupted(bench: Bench)
     path.write_bytes(path.read_bytes().replace(b'"result":"failed"', b'"result":"passed"'))
     record = bench.read()
     assert record.outcome(bench.test) is Outcome.NOT_RUN
-    assert [str(problem) for problem in record.problems] == [
-        "journal/gw0.jsonl line 3: this event (attempt_finished) was changed after it was written: "
-        "its digest differs"
+    assert [(problem.line, problem.what) for problem in record.problems] == [
+        (3, "this event (attempt_finished) was changed after it was written: its digest differs")
     ]
 
 
@@ -225,3 +225,27 @@ def test_attempts_of_the_fabricated_run_are_all_there(fabricated_whole: tuple[Pa
     results = {attempt.result for tries in record.attempts.values() for attempt in tries}
     assert results == set(AttemptResult)
     assert record.problems == ()
+
+
+def test_a_run_that_was_resumed_tells_its_parts_in_the_order_in_which_they_began(bench: Bench) -> None:
+    first = bench.process("controller")
+    bench.start(1)
+    heard = bench.read().ended
+    for _ in range(9):
+        last = bench.process("controller")  # up to controller-10, which a sort by name puts before -2
+    last.write("run_ended", reason="completed")
+    parts = bench.read().parts
+    assert [part.process for part in parts] == ["controller", *(f"controller-{n}" for n in range(2, 11))]
+    assert (parts[0].ended, parts[0].reason) == (heard, "")  # when it was last heard of
+    assert parts[0].why == "it never said why: its process was killed, or its machine stopped"
+    assert (parts[0].pid, parts[-1].why) == (os.getpid(), "completed")
+    assert bench.read().end_reason == "completed"
+    first.write("run_ended", reason="said long after")
+    assert bench.read().end_reason == "completed"
+
+
+def test_what_the_lab_blocked_is_left_only_where_it_is_asked_for(bench: Bench) -> None:
+    bench.finish(bench.start(1), "blocked")
+    others = bench.plan.tests[1:]
+    assert bench.read().left() == others
+    assert bench.read().left(blocked=True) == bench.plan.tests

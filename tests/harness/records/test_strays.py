@@ -52,6 +52,11 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
     assert len(read_strays(tmp_path)) == 1
 
 
+def test_a_line_that_was_torn_before_the_run_was_resumed_costs_only_itself(tmp_path: Path) -> None:
+    leave(tmp_path, entry("late"), entry("late")[:40] + "\n", entry("again"))
+    assert [stray.why for stray in read_strays(tmp_path)] == ["late", "again"]
+
+
 def test_the_summary_counts_strays_by_reason(fabricated: tuple[Path, Lab]) -> None:
     folder, lab = fabricated
     leave(folder, entry("late"), entry("again"), entry("late"))

@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import serial
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
 from gurux_dlms.enums import Authentication, InterfaceType, Security
 from gurux_dlms.objects import GXDLMSClock, GXDLMSProfileGeneric, GXDLMSRegister
@@ -20,16 +21,68 @@ AUTHENTICATION = {
 }
 
 
-class Reader:
-    """The client over a plain socket."""
+class Socket:
+    """Answers in the wrapper, over a plain socket."""
+
+    interface = InterfaceType.WRAPPER
 
     def __init__(self, task):
         self.connection = socket.create_connection((task["host"], task["port"]), timeout=10)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, frame):
+        self.connection.sendall(frame)
+
+    def receive(self):
+        """The next piece of an answer."""
+        piece = self.connection.recv(65_536)
+        if not piece:
+            raise ConnectionError("closed by the meter")
+        return piece
+
+    def close(self):
+        self.connection.close()
+
+
+class Line:
+    """Answers in HDLC, over a serial port."""
+
+    interface = InterfaceType.HDLC
+
+    def __init__(self, task):
+        self.port = serial.Serial(task["line"], task["baud"], timeout=10)
+
+    def send(self, frame):
+        self.port.write(frame)
+
+    def receive(self):
+        """The next piece of an answer."""
+        piece = self.port.read(1) + self.port.read(self.port.in_waiting)
+        if not piece:
+            raise ConnectionError("nothing from the meter")
+        return piece
+
+    def close(self):
+        self.port.close()
+
+
+class Reader:
+    """The client over a socket or a serial port."""
+
+    def __init__(self, task):
+        self.carrier = Line(task) if "line" in task else Socket(task)
         password = bytes.fromhex(task["password"]) or None
         how = AUTHENTICATION[task["mechanism"]]
-        self.client = GXDLMSSecureClient(True, task["client_sap"], 1, how, password, InterfaceType.WRAPPER)
+        interface = self.carrier.interface
+        server = 1
+        if task.get("physical"):
+            server = GXDLMSSecureClient.getServerAddress(1, task["physical"], task["address_bytes"])
+        self.client = GXDLMSSecureClient(True, task["client_sap"], server, how, password, interface)
         self.client.setMaxReceivePDUSize(task["max_pdu"])
+        if "line" in task:
+            hdlc = self.client.hdlcSettings
+            hdlc.maxInfoRX = hdlc.maxInfoTX = task["field"]
+            hdlc.windowSizeRX = hdlc.windowSizeTX = task["window"]
         if task["mechanism"] == "hls-gmac":
             ciphering = self.client.ciphering
             ciphering.security = Security.AUTHENTICATION_ENCRYPTION
@@ -38,27 +91,18 @@ class Reader:
             ciphering.authenticationKey = bytearray.fromhex(task["authentication_key"])
             ciphering.invocationCounter = task["counter"]
 
-    def exactly(self, count):
-        received = b""
-        while len(received) < count:
-            piece = self.connection.recv(count - len(received))
-            if not piece:
-                raise ConnectionError("closed by the meter")
-            received += piece
-        return received
-
     def exchange(self, frame, reply):
-        self.connection.sendall(bytes(frame))
-        header = self.exactly(8)
-        answer = header + self.exactly(int.from_bytes(header[6:], "big"))
-        self.client.getData(GXByteBuffer(answer), reply)
+        self.carrier.send(bytes(frame))
+        answer = GXByteBuffer(self.carrier.receive())
+        while not self.client.getData(answer, reply):
+            answer.set(self.carrier.receive())
         if reply.error:
             raise ValueError(f"refused: {reply.error}")
 
     def ask(self, frames):
         """The whole answer to one request, all its blocks."""
         reply = GXReplyData()
-        for frame in frames:
+        for frame in frames if isinstance(frames, list) else [frames]:
             reply.clear()
             self.exchange(frame, reply)
             while reply.isMoreData():
@@ -66,6 +110,8 @@ class Reader:
         return reply
 
     def associate(self):
+        if connect := self.client.snrmRequest():
+            self.client.parseUAResponse(self.ask(connect).data)
         self.client.parseAareResponse(self.ask(self.client.aarqRequest()).data)
         if self.client.getIsAuthenticationRequired():
             reply = self.ask(self.client.getApplicationAssociationRequest())
@@ -73,7 +119,9 @@ class Reader:
 
     def release(self):
         self.ask(self.client.releaseRequest())
-        self.connection.close()
+        if self.carrier.interface is InterfaceType.HDLC:
+            self.ask(self.client.disconnectRequest(True))
+        self.carrier.close()
 
     def value(self, item, number=2):
         reply = self.ask(self.client.read(item, number))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from device_drivers.objects import EVENTS
+from device_drivers.named.objects import EVENTS
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from device_drivers.simulated.clock import VirtualClock
+from device_drivers.simulated.wan.frames import Line
 from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable, WanHead
 from device_drivers.simulated.wan.hub import HubWan
 from harness.domain.errors import LinkLost
@@ -30,13 +31,13 @@ class EchoHub:
     def han(self) -> tuple[str, ...]:
         return (self.device_id, *self.devices)
 
-    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> bytes:
+    def relay(self, device_id: str, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
         if self.cut_off:
             raise HubUnreachable("the WAN is down")
         if device_id not in self.devices:
             raise DeviceSilent(f"{device_id} is not on the HAN")
         with self.clock.lock:
-            return apdu[::-1] + bytes([client_sap])
+            return (apdu[::-1] + bytes([client_sap]),)
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -84,7 +85,7 @@ def test_a_hub_that_says_hello_is_known_with_its_devices(head: WanHead, connect:
 
 def test_an_apdu_reaches_the_device_and_its_answer_comes_back(head: WanHead, connect: Connect) -> None:
     connect(EchoHub())
-    assert head.exchange(HUB, METER, b"\x01\x02\x03", 2) == b"\x03\x02\x01\x02"
+    assert head.exchange(HUB, METER, b"\x01\x02\x03", 2) == (b"\x03\x02\x01\x02",)
 
 
 def test_exchanges_of_many_threads_with_two_hubs_never_mix(head: WanHead, connect: Connect) -> None:
@@ -96,7 +97,7 @@ def test_exchanges_of_many_threads_with_two_hubs_never_mix(head: WanHead, connec
     def ask(ch_id: str, device_id: str, mark: int) -> None:
         for number in range(50):
             sent = bytes([mark, number, 0xFF])
-            if head.exchange(ch_id, device_id, sent, mark) != sent[::-1] + bytes([mark]):
+            if head.exchange(ch_id, device_id, sent, mark) != (sent[::-1] + bytes([mark]),):
                 wrong.append(sent)
 
     threads = [
@@ -194,7 +195,7 @@ def test_a_hub_that_connects_again_replaces_its_old_connection(head: WanHead, co
     second = EchoHub(devices=(METER, "00-DB-12-34-56-78-90-B0"))
     connect(second)
     assert len(head.devices(HUB)) == 3
-    assert head.exchange(HUB, METER, b"ab", 1) == b"ba\x01"
+    assert head.exchange(HUB, METER, b"ab", 1) == (b"ba\x01",)
     with pytest.raises(LinkLost, match="hung up"):
         first.drained()
 
@@ -204,10 +205,10 @@ def test_a_hub_that_goes_away_in_mid_exchange_is_unreachable(head: WanHead, conn
     wan = connect(hub)
     asked = threading.Event()
 
-    def relay(device_id: str, apdu: bytes, client_sap: int) -> bytes:
+    def relay(device_id: str, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
         asked.set()
         gone.wait(5)
-        return b""
+        return ()
 
     gone = threading.Event()
     hub.relay = relay  # type: ignore[method-assign]
@@ -257,3 +258,10 @@ def test_a_head_that_dies_is_a_lab_fault_at_the_next_settling(connect: Connect, 
     wan.post(METER, 1, "", NOON)
     with pytest.raises(LinkLost):
         wan.drained()
+
+
+def test_a_line_that_was_closed_has_no_further_frame() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(socket.create_connection(listener.getsockname()))
+        line.close()
+        assert line.receive() is None

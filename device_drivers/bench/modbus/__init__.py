@@ -1,0 +1,1 @@
+"""A bench behind Modbus TCP or RTU: register map, interlocks, safe state and driver."""

@@ -1,0 +1,1 @@
+"""A rig's controller over SSH: keys and pins, the connection, commands, files and forwarded ports."""

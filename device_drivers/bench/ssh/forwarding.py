@@ -1,0 +1,152 @@
+"""A port that the controller sees, as a port of this computer's loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from device_drivers.bench.ssh.connection import TROUBLE, Connection
+from harness.domain.errors import HarnessError
+
+MOST_CONNECTIONS: Final = 64
+_PIECE: Final = 32 * 1024
+
+
+class Forwarding:
+    """Listens on any free port of the loopback, and carries each connection to a host and port behind.
+
+    ``connection`` gives the open connection to the controller; ``refused`` is told of what could not be
+    carried: who connected here only sees it closed. Above 64 connections further ones are closed at once.
+
+    Life cycle: create (it listens), ``close``.
+    """
+
+    def __init__(
+        self,
+        connection: Callable[[], Connection],
+        target: tuple[str, int],
+        within: float,
+        refused: Callable[[HarnessError], None],
+    ) -> None:
+        self._connection = connection
+        self._target = target
+        self._within = within
+        self._refused = refused
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=MOST_CONNECTIONS)
+        self._guard = threading.Lock()
+        self._carried: dict[socket.socket, tuple[threading.Thread, Any]] = {}
+        self._closed = False
+        self._accepting = threading.Thread(target=self._accept, name="ssh-forward", daemon=True)
+        self._accepting.start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of this computer."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def close(self) -> None:
+        """Stop listening, end every connection, wait for their threads; closing twice is fine."""
+        with self._guard:
+            self._closed = True
+            carried = dict(self._carried)
+        _shut(self._listener)
+        for local, (_, channel) in carried.items():
+            _shut(local)
+            _close(channel)
+        for thread in (self._accepting, *(thread for thread, _ in carried.values())):
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                local, origin = self._listener.accept()
+            except OSError:  # closed
+                return
+            local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread = threading.Thread(
+                target=self._carry, args=(local, origin), name="ssh-forwarded", daemon=True
+            )
+            with self._guard:
+                if self._closed or len(self._carried) >= MOST_CONNECTIONS:
+                    local.close()
+                    continue
+                self._carried[local] = (thread, None)
+                thread.start()
+
+    def _carry(self, local: socket.socket, origin: tuple[str, int]) -> None:
+        channel = None
+        try:
+            channel = self._open(local, origin)
+            if channel is not None:
+                _both_ways(local, channel)
+        except HarnessError as error:
+            self._refused(error)
+        finally:
+            if channel is not None:
+                _close(channel)
+            local.close()
+            with self._guard:
+                self._carried.pop(local, None)
+
+    def _open(self, local: socket.socket, origin: tuple[str, int]) -> Any:
+        """A channel to the target; ``None`` where this was closed meanwhile."""
+        connection = self._connection()
+        host, port = self._target
+        with connection.bounded(self._within, f"forwarding to {host}:{port}"):
+            channel = connection.transport.open_channel("direct-tcpip", self._target, origin)
+        with self._guard:
+            if self._closed:
+                _close(channel)
+                return None
+            self._carried[local] = (threading.current_thread(), channel)
+        return channel
+
+
+def _both_ways(local: socket.socket, channel: Any) -> None:
+    """Carry bytes until both sides have said that they are done, or one is gone."""
+
+    def back_is_done() -> None:
+        if channel.closed:  # not only its writing half
+            _shut(local)
+        else:
+            local.shutdown(socket.SHUT_WR)
+
+    back = threading.Thread(
+        target=_pump, args=(channel.recv, local.sendall, back_is_done, channel, local),
+        name="ssh-forwarded-back", daemon=True,
+    )  # fmt: skip
+    back.start()
+    _pump(local.recv, channel.sendall, channel.shutdown_write, channel, local)
+    back.join()
+
+
+def _pump(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], Any],
+    done: Callable[[], Any],
+    channel: Any,
+    local: socket.socket,
+) -> None:
+    try:
+        while piece := read(_PIECE):
+            write(piece)
+        done()  # this direction only: the other may have more to say
+    except TROUBLE:  # one side has gone: so must the other
+        _shut(local)
+        _close(channel)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may have gone already
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _close(channel: Any) -> None:
+    with suppress(*TROUBLE):
+        if channel is not None:
+            channel.close()

@@ -1,0 +1,1 @@
+"""From a door in the lab file to an open association behind it."""

@@ -1,0 +1,1 @@
+"""Devices read and written by names: what drivers and the simulated S1SP build upon."""

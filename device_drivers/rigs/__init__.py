@@ -1,0 +1,1 @@
+"""A rig in hand: its parts put together, opened, checked and put down."""

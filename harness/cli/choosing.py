@@ -1,0 +1,37 @@
+"""What a person names on the command line, found among what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final, TypeVar
+
+from harness.domain.errors import UsageError
+
+T = TypeVar("T")
+_SHOWN: Final = 12  # names that a complaint lists
+
+
+def chosen(among: Mapping[str, T], name: str, what: str, where: str = "") -> T:
+    """The one of that name, however its letters are cased; :class:`UsageError` with the nearest.
+
+    ``where`` ends the complaint: "on rig ioc-1".
+
+    >>> chosen({"ESME": 1, "CH": 2}, "esme", "device")
+    1
+    """
+    if name in among:
+        return among[name]
+    folded = {key.casefold(): key for key in among}
+    if (key := folded.get(name.casefold())) is not None:
+        return among[key]
+    near = get_close_matches(name.casefold(), folded, n=1)
+    raise UsageError(
+        f"there is no {what} {name!r}{f' {where}' if where else ''}",
+        remedy=f"did you mean {str(folded[near[0]])!r}?" if near else f"there is {_some(list(among))}",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"

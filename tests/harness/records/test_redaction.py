@@ -1,0 +1,141 @@
+"""A secret is taken out of what is written, whatever it is dressed up as, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.domain.lab import Controller, DlmsSecurity, Door, Lab, ServiceUserIdentity
+from harness.domain.references import secret_references
+from harness.domain.words import UserRole
+from harness.records.redaction import Redactor, secrets_of
+
+PASSWORD = b'pa"ss\\w\xc3\xb6rd'
+KEY = Random(7).randbytes(16)
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    """Knows a password that has to be escaped, and a key as it stands in its file."""
+    return Redactor([PASSWORD, KEY.hex().encode()])
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        PASSWORD.decode(),
+        repr(PASSWORD),
+        repr(PASSWORD.decode()),
+        repr([PASSWORD]),
+        json.dumps(PASSWORD.decode()),
+        json.dumps(PASSWORD.decode(), ensure_ascii=False),
+        json.dumps(repr(PASSWORD)),
+        PASSWORD.hex(),
+        PASSWORD.hex(" ").upper(),
+        KEY.hex(),
+        KEY.hex().upper(),
+        KEY.hex(" "),
+        KEY.hex("-").upper(),
+        KEY.hex(":"),
+        repr(KEY),
+        repr(b"before" + KEY + b"after"),
+        KEY.hex().encode().hex(),
+        base64.b64encode(KEY.hex().encode()).decode(),
+        base64.urlsafe_b64encode(KEY).decode(),
+        *(base64.b64encode(b"x" * n + KEY + b"y" * n).decode() for n in range(4)),
+    ],
+)
+def test_a_secret_is_hidden_in_every_form(redactor: Redactor, shown: str) -> None:
+    hidden = redactor.of_text(f"it was {shown}!")
+    assert hidden.startswith("it was ")
+    assert hidden.endswith("!")
+    assert len(hidden) == len(f"it was {shown}!")
+    assert not redactor.reveals(hidden.encode())
+    assert hidden.count("*") >= 8
+
+
+def test_bytes_keep_their_length_so_that_a_capture_can_be_read(redactor: Redactor) -> None:
+    frame = b"\x00\x01" + KEY + b"\x02" + PASSWORD
+    assert redactor.of_bytes(frame) == b"\x00\x01" + b"*" * 16 + b"\x02" + b"*" * len(PASSWORD)
+
+
+@pytest.mark.parametrize("ellipsis", ["…", "...", "…(512 characters)…"])
+def test_what_an_ellipsis_has_left_of_a_secret_is_hidden_too(redactor: Redactor, ellipsis: str) -> None:
+    text = f"found {KEY.hex()[:20]}{ellipsis}{KEY.hex()[-12:]}, and 12…34"
+    hidden = f"found {'*' * 20}{ellipsis}{'*' * 12}, and 12…34"
+    assert redactor.of_text(text) == hidden
+    assert redactor.of_plain({"message": text}) == {"message": hidden}
+
+
+def test_values_of_json_stay_what_they_are(redactor: Redactor) -> None:
+    value = {"n": 1, "held": True, "found": [KEY.hex(), 2.5, None], PASSWORD.decode(): {"x": "plain"}}
+    hidden = redactor.of_plain(value)
+    assert hidden == {
+        "n": 1,
+        "held": True,
+        "found": ["*" * 32, 2.5, None],
+        "*" * len(PASSWORD.decode()): {"x": "plain"},
+    }
+    untouched = {"n": 1}
+    assert redactor.of_plain(untouched) is untouched
+
+
+def test_digits_that_are_a_password_are_hidden_as_a_number_too() -> None:
+    assert Redactor([b"39284756"]).of_plain({"pin": 39284756, "on": True}) == {"pin": "********", "on": True}
+
+
+@pytest.mark.parametrize("secret", [b"", b"12345", b"00000000", b"abababab"])
+def test_what_cannot_be_told_from_ordinary_content_is_left(secret: bytes) -> None:
+    text = "00000000 abababab 12345678"
+    assert Redactor([secret]).of_text(text) == text
+
+
+def test_of_a_pem_file_the_private_keys_are_hidden_and_certificates_are_not(tmp_path: Path) -> None:
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=lab -days 1"
+    made = [*command.split(), "-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"]
+    subprocess.run(made, check=True, capture_output=True)
+    key, certificate = (tmp_path / "key.pem").read_bytes(), (tmp_path / "certificate.pem").read_bytes()
+    redactor = Redactor([key + certificate])
+    assert redactor.of_bytes(certificate) == certificate
+    lines = key.decode().splitlines()[1:-1]
+    assert all(line not in redactor.of_text(f"{key!r} {key.decode()}") for line in lines if len(line) > 16)
+    whole = base64.b64decode("".join(lines))
+    assert redactor.of_text(whole.hex()) == "*" * 2 * len(whole)
+
+
+def test_every_secret_that_a_lab_refers_to_is_known_and_nothing_public(
+    fabricated_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EK", "0123456789abcdef0123456789abcdef")
+    (tmp_path / "password").write_text("in a file\n")
+    rig = fabricated_lab.rigs[0]
+    type_, device = next(iter(rig.devices.items()))
+    security = DlmsSecurity(encryption_key="env:EK", password=f"file:{tmp_path / 'password'}")
+    door = Door(transport="theirs", parameters={"login": {"api_token": "env:TOKEN", "user": "env:USER"}})
+    rig = replace(
+        rig,
+        devices={**rig.devices, type_: replace(device, door=door, security=security)},
+        controller=Controller(host="c", user="rig", key="file:/ssh.key", known_hosts="file:/hosts"),
+        bench={"kind": "theirs", "passwords": ["env:BENCH"]},
+    )
+    user = ServiceUserIdentity(
+        role=UserRole.IS, eui="00", key="file:/signing.key", certificate="file:/signing.pem"
+    )
+    dcc = replace(
+        fabricated_lab.dcc, users=(user,), trust={"dcc": "file:/dcc.pem"}, tls={"key": "file:/tls.key"}
+    )
+    lab = replace(fabricated_lab, rigs=(rig,), dcc=dcc, evidence_key="file:/sealing.pem")
+    assert set(secret_references(lab)) == {
+        "env:EK", f"file:{tmp_path / 'password'}", "env:TOKEN", "file:/ssh.key", "env:BENCH",
+        "file:/signing.key", "file:/tls.key", "file:/sealing.pem",
+    }  # fmt: skip
+    assert secrets_of(lab) == {
+        "env:EK": b"0123456789abcdef0123456789abcdef",
+        f"file:{tmp_path / 'password'}": b"in a file",
+    }
