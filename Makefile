@@ -31,8 +31,10 @@ lint: $(VENV)/.installed ## ruff
 types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
 
-tests: $(VENV)/.installed ## the tests alone, a worker for each core
-	$(BIN)/python -m pytest -n auto --dist loadfile
+# One worker more than there are cores, for tests wait for lines and deadlines; what takes longest begins first.
+tests: $(VENV)/.installed ## the tests alone, on every core
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile \
+	  --no-loadscope-reorder tests/end_to_end tests harness device_drivers
 
 # Peers are other people's stacks that ours is held against. They run as processes of their own, in an
 # environment of their own, for their licences are not ours. Without them the tests say that they are skipped.

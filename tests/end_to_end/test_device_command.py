@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,6 +77,8 @@ class Typed:
         self.process = subprocess.Popen(
             [*HARNESS, "device", *words], cwd=REPO, stdin=theirs, stdout=theirs, stderr=theirs,
             env=os.environ | lab.environment | {"TERM": "dumb"}, start_new_session=True,
+            # a shell's background job, which these tests may be, is started with Ctrl-C ignored
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         os.close(theirs)
         self.whole = self._new = ""

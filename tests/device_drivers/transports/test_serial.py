@@ -165,7 +165,7 @@ def test_a_port_that_another_process_holds_names_it(cable) -> None:
         [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(TransportLost, match=f"held by process {process.pid} .*open_serial"):
+        with pytest.raises(TransportLost, match=rf"held by process {process.pid} \(.*python"):
             open_serial({"port": cable.path})
         process.communicate("", timeout=10)
     open_serial({"port": cable.path}).close()
