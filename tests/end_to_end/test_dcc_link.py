@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def test_every_response_that_comes_twice_is_kept_counted_and_shown(tmp_path: Pat
 def test_a_run_whose_dcc_side_is_killed_blocks_what_it_has_in_hand_and_ends(tmp_path: Path) -> None:
     run = start(tmp_path, "standard-srvt-foc")
     assert run.stdout is not None
-    next(line for line in run.stdout if " passed " in line)
+    at_work: set[str] = set()
+    while len(at_work) < 2:  # a rig that is just opening would say it in other words
+        at_work.update(re.findall(r" passed +(\S+)", next(run.stdout)))
     os.kill(dcc_side_of(run.pid), signal.SIGKILL)
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 3, output
