@@ -57,7 +57,7 @@ def open_door(
                     _meter(twin, door, servers, lock), echo=bool(door.optical and door.optical.echo)
                 )
                 held.callback(optical.close)
-                return replace(door, parameters={"port": optical.path})
+                return replace(door, parameters={**door.parameters, "port": optical.path})
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on port {port} for {twin.device.type} {twin.device_id}: {error.strerror}",
@@ -68,7 +68,7 @@ def open_door(
 
 def _at(door: Door, address: tuple[str, int], **more: int) -> Door:
     host, port = address
-    return replace(door, parameters={"host": host, "port": port, **more})
+    return replace(door, parameters={**door.parameters, "host": host, "port": port, **more})
 
 
 def _meter(

@@ -13,7 +13,7 @@ import pytest
 from device_drivers.rigs.assembly import HeldRig, take_in_hand
 from device_drivers.simulated.rig import Site, build_twins, stand_up
 from harness.config import load_lab
-from harness.domain.errors import ConfigurationError, TransportLost
+from harness.domain.errors import ConfigurationError, DeviceTimeout, TransportLost
 from harness.domain.lab import Door, Hdlc, Lab, OpticalPort
 from harness.domain.words import DeviceType
 
@@ -151,11 +151,21 @@ def test_a_meter_without_power_is_not_heard_at_its_optical_port(behind: Open) ->
         rig.devices[ESME].clock()
 
 
-def test_a_session_that_a_power_cut_has_ended_is_dead_for_who_does_not_renew_it(behind: Open) -> None:
-    site, rig = behind(ESME=Door(transport="serial", optical=PROBE, hdlc=replace(HDLC, answer=0.2)))
+@pytest.mark.parametrize(
+    ("door", "family"),
+    [
+        (Door(transport="serial", optical=PROBE, hdlc=replace(HDLC, answer=0.2)), TransportLost),
+        (Door(transport="tcp", parameters={"timeout": 0.3}), DeviceTimeout),
+    ],
+    ids=["an optical port", "a TCP port"],
+)
+def test_a_session_that_a_power_cut_has_ended_is_dead_for_who_does_not_renew_it(
+    door: Door, family: type[Exception], behind: Open
+) -> None:
+    site, rig = behind(ESME=door)
     site.twins.esme.power(False)  # past the bench, whose relays are watched
     site.twins.esme.power(True)
-    with pytest.raises(TransportLost):
+    with pytest.raises(family):
         rig.devices[ESME].clock()
 
 
