@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,14 +77,16 @@ class Typed:
         self.process = subprocess.Popen(
             [*HARNESS, "device", *words], cwd=REPO, stdin=theirs, stdout=theirs, stderr=theirs,
             env=os.environ | lab.environment | {"TERM": "dumb"}, start_new_session=True,
-            # a shell's background job, which these tests may be, is started with Ctrl-C ignored
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         os.close(theirs)
         self.whole = self._new = ""
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
+
+    def waits(self) -> bool:
+        """Whether the command's main thread sleeps, as it does while it waits for a key."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
     def sees(self, pattern: str) -> str:
         """Wait until what follows the last thing that was waited for shows the pattern."""
@@ -209,6 +211,7 @@ def test_at_the_prompt_the_drivers_answer_and_the_rig_is_held(device, lab: Physi
         typed.type('device.read("voltag")\n')
         typed.sees(r"UsageError: the ESME has no item 'voltag' \(did you mean 'voltage'\?\)")
         typed.sees(">>> ")
+        soon(typed.waits)  # a signal before that is lost to the prompt until the next key
         typed.process.send_signal(signal.SIGINT)
         typed.sees("KeyboardInterrupt")  # as at every prompt of Python, it ends a line and not the session
         typed.sees(">>> ")

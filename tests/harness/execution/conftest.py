@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,8 +96,6 @@ class Bench:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0 if new_group else None,
-            # a shell's background job, which these tests may be, is started with Ctrl-C ignored
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         self.started.append(process)
         return process

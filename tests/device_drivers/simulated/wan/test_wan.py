@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -239,8 +240,10 @@ def test_who_speaks_another_language_is_hung_up_on(head: WanHead, opening: bytes
     host, port = head.address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=5) as stranger:
         stranger.sendall(opening)
-        stranger.shutdown(socket.SHUT_WR)
-        assert stranger.recv(10) == b""
+        with suppress(OSError):  # hung up on already
+            stranger.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):  # the same, with our words unread
+            assert stranger.recv(10) == b""
     assert head.hubs() == ()
 
 
