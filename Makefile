@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKS ?= standard-srvt-ioc standard-srvt-moc standard-srvt-foc
 
-.PHONY: help run test lint types tests peers bench clean
+.PHONY: help run test lint types tests chaos peers bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ tests: $(VENV)/.installed ## the tests alone, on every core
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile \
 	  --no-loadscope-reorder tests/end_to_end tests harness device_drivers
 
+chaos: $(VENV)/.installed ## kill, stop, fill and mislead runs, twenty times each; print what was kept and what was left
+	$(BIN)/python -m tests.chaos
+
 # Peers are other people's stacks that ours is held against. They run as processes of their own, in an
 # environment of their own, for their licences are not ours. Without them the tests say that they are skipped.
 peers: .venv-peers/.installed .peers/.installed
@@ -52,7 +55,10 @@ bench: $(VENV)/.installed peers ## print timings, beside peers in the same run
 	$(BIN)/python benchmarks/profile_read.py
 	$(BIN)/python benchmarks/optical_line.py
 	$(BIN)/python benchmarks/packs.py
+	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/leases.py
+	$(BIN)/python benchmarks/scheduling.py
+	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/verify_run.py
 
 clean: ## remove what the targets made, but for runs

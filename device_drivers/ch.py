@@ -8,7 +8,7 @@ from device_drivers.doors.opening import open_association
 from device_drivers.named.device import NamedDevice
 from harness.domain.instruments import LabClock
 from harness.domain.lab import Door, Lab, RigDevice
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, unfenced
 
 
 class HubDriver(NamedDevice):
@@ -26,9 +26,17 @@ class HubDriver(NamedDevice):
     """
 
     @classmethod
-    def connect(cls, device: RigDevice, door: Door, lab: Lab, _clock: LabClock, trace: Trace) -> Self:
+    def connect(
+        cls,
+        device: RigDevice,
+        door: Door,
+        lab: Lab,
+        _clock: LabClock,
+        trace: Trace,
+        fence: Fence = unfenced,
+    ) -> Self:
         """Open the door and the association."""
-        session = open_association(device, door, lab, trace)
+        session = open_association(device, door, lab, trace, fence)
         return cls(session, device.device_id, device.type, trace=trace, renew=session.renew)
 
     def han_devices(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from harness.domain.words import DeviceType
 from harness.hooks import (
     BenchDriver,
     Driver,
+    Fence,
     LabServices,
     LineReading,
     RunContext,
@@ -74,6 +75,24 @@ def harness_faults() -> tuple[Fault, ...]:
 
 
 @hookimpl
+def harness_preload(lab: Lab) -> tuple[str, ...]:
+    """The way to the DCC and to the devices, the lab's kinds of bench, and the twins where there are some."""
+    twins = any(rig.simulation is not None for rig in lab.rigs)
+    modbus = any(rig.modbus is not None for rig in lab.rigs)
+    return (
+        "httpcore",
+        "device_drivers.dcc.user",
+        "device_drivers.esme",
+        "device_drivers.gsme",
+        "device_drivers.ch",
+        "device_drivers.transports.tcp",
+        "device_drivers.rigs.physical",
+        *(["device_drivers.bench.modbus.bench"] if modbus else []),
+        *(["device_drivers.simulated.faults", "device_drivers.simulated.rig"] if twins else []),
+    )
+
+
+@hookimpl
 def harness_start_lab(lab: Lab, run: RunContext) -> LabServices:
     """The DCC link, and the DCC side of a simulated lab behind it."""
     from device_drivers.dcc.services import start_lab
@@ -89,25 +108,26 @@ def harness_open_rig(
     run: RunContext,
     trace: Trace,
     wanted: Wanted,
+    fence: Fence,
 ) -> RigInHand:
     """Twins for a rig that says so; else the devices behind the rig's doors."""
     if rig.simulation is not None:
         from device_drivers.simulated.rig import open_simulated_rig
 
-        return open_simulated_rig(lab, rig, services, run, trace, wanted)
+        return open_simulated_rig(lab, rig, services, run, trace, wanted, fence)
     from device_drivers.rigs.physical import open_physical_rig
 
-    return open_physical_rig(lab, rig, services, run, trace, wanted)
+    return open_physical_rig(lab, rig, services, run, trace, wanted, fence)
 
 
 @hookimpl
 def harness_check_rig(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace, fence: Fence
 ) -> list[Finding]:
     """Every door of the rig, each by itself."""
     from device_drivers.rigs.checks import check_rig
 
-    return check_rig(lab, rig, services, run, trace)
+    return check_rig(lab, rig, services, run, trace, fence)
 
 
 @hookimpl
@@ -118,10 +138,10 @@ def harness_stand_up(lab: Lab, rigs: Sequence[Rig], run: RunContext, base_port: 
     return stand_up_lab(lab, rigs, run, base_port)
 
 
-def _modbus_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> Bench:
+def _modbus_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController, fence: Fence) -> Bench:
     from device_drivers.bench.modbus.bench import open_modbus_bench
 
-    return open_modbus_bench(rig, lab, trace, controller)
+    return open_modbus_bench(rig, lab, trace, controller, fence)
 
 
 def _wrapped_dlms(streams: Sequence[HeardStream]) -> Heard:
@@ -130,49 +150,51 @@ def _wrapped_dlms(streams: Sequence[HeardStream]) -> Heard:
     return read_wrapped(streams)
 
 
-def _tcp(parameters: Mapping[str, Any]) -> ByteTransport:
+def _tcp(parameters: Mapping[str, Any], fence: Fence) -> ByteTransport:
     from device_drivers.transports.tcp import open_tcp
 
-    return open_tcp(parameters)
+    return open_tcp(parameters, fence)
 
 
-def _serial(parameters: Mapping[str, Any]) -> ByteTransport:
+def _serial(parameters: Mapping[str, Any], fence: Fence) -> ByteTransport:
     from device_drivers.transports.serial import open_serial
 
-    return open_serial(parameters)
+    return open_serial(parameters, fence)
 
 
-def _rfc2217(parameters: Mapping[str, Any]) -> ByteTransport:
+def _rfc2217(parameters: Mapping[str, Any], fence: Fence) -> ByteTransport:
     from device_drivers.transports.rfc2217 import open_rfc2217
 
-    return open_rfc2217(parameters)
+    return open_rfc2217(parameters, fence)
 
 
-def _serial_tcp(parameters: Mapping[str, Any]) -> ByteTransport:
+def _serial_tcp(parameters: Mapping[str, Any], fence: Fence) -> ByteTransport:
     from device_drivers.transports.serial_tcp import open_serial_tcp
 
-    return open_serial_tcp(parameters)
+    return open_serial_tcp(parameters, fence)
 
 
-def _esme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
+def _esme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace, fence: Fence) -> Device:
     from device_drivers.esme import EsmeDriver
 
-    return EsmeDriver.connect(device, door, lab, clock, trace)
+    return EsmeDriver.connect(device, door, lab, clock, trace, fence)
 
 
-def _readout_meter(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
+def _readout_meter(
+    device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace, fence: Fence
+) -> Device:
     from device_drivers.readout_meter import ReadoutMeter
 
-    return ReadoutMeter.connect(device, door, lab, clock, trace)
+    return ReadoutMeter.connect(device, door, lab, clock, trace, fence)
 
 
-def _gsme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
+def _gsme(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace, fence: Fence) -> Device:
     from device_drivers.gsme import GsmeDriver
 
-    return GsmeDriver.connect(device, door, lab, clock, trace)
+    return GsmeDriver.connect(device, door, lab, clock, trace, fence)
 
 
-def _ch(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace) -> Device:
+def _ch(device: RigDevice, door: Door, lab: Lab, clock: LabClock, trace: Trace, fence: Fence) -> Device:
     from device_drivers.ch import HubDriver
 
-    return HubDriver.connect(device, door, lab, clock, trace)
+    return HubDriver.connect(device, door, lab, clock, trace, fence)

@@ -25,7 +25,7 @@ from harness.domain.errors import AccessRefused, ConfigurationError, ProtocolVio
 from harness.domain.instruments import Identity, LabClock, LogEntry, Offered
 from harness.domain.lab import Door, Lab, OpticalPort, RigDevice
 from harness.domain.words import DeviceType, SupplyState
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, unfenced
 
 ITEMS: Final[Mapping[str, Item]] = {
     name: ESME.items[name]
@@ -92,11 +92,19 @@ class ReadoutMeter:
         self._addresses = {name: item.obis for name, item in ITEMS.items()} | dict(addresses)
 
     @classmethod
-    def connect(cls, device: RigDevice, door: Door, lab: Lab, _clock: LabClock, trace: Trace) -> Self:
+    def connect(
+        cls,
+        device: RigDevice,
+        door: Door,
+        lab: Lab,
+        _clock: LabClock,
+        trace: Trace,
+        fence: Fence = unfenced,
+    ) -> Self:
         """Open the door, and see by a first readout that a meter is behind it."""
         addresses = _addresses(door)
         step(trace, device.type, f"open {door.transport}")
-        transport = open_transport(door, lab, trace, device.type)
+        transport = open_transport(door, lab, trace, device.type, fence)
         try:
             meter = cls(transport, door.optical or OpticalPort(mode="mode-c"), device, trace, addresses)
             step(trace, device.type, "data readout")
@@ -188,6 +196,10 @@ class ReadoutMeter:
     def close(self) -> None:
         """Let go of the port; closing twice is fine."""
         self._transport.close()
+
+    def abandon(self) -> None:
+        """As :meth:`close`, which says nothing to the meter either."""
+        self.close()
 
     def take(self) -> Readout:
         """All that the meter tells now, kept as evidence."""

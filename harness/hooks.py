@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import pluggy
 
-from harness.domain.errors import ConfigurationError
+from harness.domain.errors import ConfigurationError, LabFault
 from harness.domain.faults import Fault
 from harness.domain.findings import Finding
 from harness.domain.heard import Heard, HeardStream
@@ -26,6 +26,45 @@ from harness.domain.words import DeviceType
 GROUP = "smets1_harness"
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+Fence = Callable[[], None]
+"""Returns while the rig is still ours; else raises StaleLease, a :class:`~harness.domain.errors.LabFault`.
+
+Asked before each write to a device, bench or controller, from any thread. What it raises is let through: it
+is no fault of what was to be written to. Nothing is written after it, not even to say goodbye.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """How a process that outlives the rig's owner asks whether it may still make the rig safe in his name.
+
+    ``ask`` names a context manager, ``module:function``, which is called with the arguments. It yields why
+    nothing may be done, or an empty text; then nobody else gets the rig until it is left.
+    """
+
+    ask: str
+    arguments: tuple[Any, ...]  # for a pickle
+
+
+def permit_of(fence: Fence) -> Permit | None:
+    """The permit that a fence gives for after our death; ``None`` where it knows of no others."""
+    gives: Callable[[], Permit] | None = getattr(fence, "permit", None)
+    return gives() if gives is not None else None
+
+
+def unfenced() -> None:
+    """The fence of who needs no lease: nobody else can have the rig."""
+
+
+def still_ours(fence: Fence) -> bool:
+    """Whether the rig is ours, for who must let go of it either way."""
+    try:
+        fence()
+    except LabFault:  # the lease is gone, or nobody can tell
+        return False
+    return True
 
 
 class Trace(Protocol):
@@ -84,20 +123,28 @@ WHOLE: Final = Wanted()
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """A way to reach a port: ``open`` takes the door's parameters and gives a byte transport."""
+    """A way to reach a port: ``open`` takes the door's parameters and gives a byte transport.
+
+    The transport asks the fence before each write.
+    """
 
     name: str
-    open: Callable[[Mapping[str, Any]], Any]
+    open: Callable[[Mapping[str, Any], Fence], Any]
     description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A driver for a device type behind a protocol; ``connect`` opens the door and gives the device."""
+    """A driver for a device type behind a protocol; ``connect`` opens the door and gives the device.
+
+    The fence goes to whatever opens the port. The harness asks it before each call of the device as well. A
+    device that has a ``close`` is closed when the rig is put down. Where the rig is not ours any more, its
+    ``abandon`` is called instead, which lets go of the port and sends nothing; without one it is left alone.
+    """
 
     device_type: DeviceType
     protocol: str
-    connect: Callable[[RigDevice, Door, Lab, LabClock, Trace], Device]
+    connect: Callable[[RigDevice, Door, Lab, LabClock, Trace, Fence], Device]
     description: str
 
 
@@ -109,10 +156,12 @@ class BenchDriver:
 
     ``open`` raises :class:`~harness.domain.errors.BenchFault` where the bench cannot be reached. A bench that
     has a ``close`` is closed, after :meth:`~harness.domain.instruments.Bench.safe`, when the rig is put down.
+    Where the rig is not ours any more, only its ``abandon`` is called, if it has one. Fence and ``abandon``
+    are as in :class:`Driver`.
     """
 
     kind: str
-    open: Callable[[Rig, Lab, Trace, RigController], Bench]
+    open: Callable[[Rig, Lab, Trace, RigController, Fence], Bench]
     description: str
 
 
@@ -161,6 +210,13 @@ class Specification:
     def harness_renderers(self) -> Iterable[Renderer]:  # type: ignore[empty-body]
         """Exports that are made when a run has ended."""
 
+    @hookspec
+    def harness_preload(self, lab: Lab) -> Iterable[str]:  # type: ignore[empty-body]
+        """Modules that opening the lab's rigs takes: imported once, where workers are forked from.
+
+        None may start a thread. What is left out is imported in each worker when it is needed.
+        """
+
     @hookspec(firstresult=True)
     def harness_start_lab(self, lab: Lab, run: RunContext) -> LabServices | None:
         """Start what a run shares. Called once, by the controller, before the first rig opens."""
@@ -174,16 +230,27 @@ class Specification:
         run: RunContext,
         trace: Trace,
         wanted: Wanted,
+        fence: Fence,
     ) -> RigInHand | None:
-        """Take what is wanted of a rig in hand. Called in the process that holds the rig's lease."""
+        """Take what is wanted of a rig in hand. Called in the process that holds the rig's lease.
+
+        A rig that is closed when its lease is gone is let go of without a write to it: another has it.
+        """
 
     @hookspec(firstresult=True)
     def harness_check_rig(
-        self, lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+        self,
+        lab: Lab,
+        rig: Rig,
+        services: Mapping[str, Any],
+        run: RunContext,
+        trace: Trace,
+        fence: Fence,
     ) -> Iterable[Finding] | None:
         """Try every door of a rig by itself, its bench, controller and captures, and say what came back.
 
-        One that is wrong does not hide another. Called in the process that holds the rig's lease.
+        One that is wrong does not hide another. Called in the process that holds the rig's lease; what the
+        fence raises is no finding, and comes out.
         """
 
     @hookspec(firstresult=True)

@@ -11,7 +11,7 @@ from harness.domain.errors import BeyondBench, ConfigurationError
 from harness.domain.instruments import Bench, Flow, RigController
 from harness.domain.lab import Lab, Rig
 from harness.domain.words import DeviceType
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, unfenced
 
 
 class NoBench:
@@ -57,7 +57,7 @@ class NoBench:
         )
 
 
-def open_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> Bench:
+def open_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController, fence: Fence = unfenced) -> Bench:
     """The rig's bench; :class:`NoBench` where the lab file describes none."""
     kind = str(rig.bench.get("kind", ""))
     if not kind:
@@ -69,5 +69,5 @@ def open_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> B
             f"rig {rig.id}: no bench driver for kind {kind!r}",
             remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}",
         )
-    bench: Bench = known[kind].open(rig, lab, trace, controller)
+    bench: Bench = known[kind].open(rig, lab, trace, controller, fence)
     return bench

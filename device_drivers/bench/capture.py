@@ -20,7 +20,7 @@ from device_drivers.doors.opening import plugins
 from harness.domain.errors import CaptureUnavailable, ConfigurationError, HarnessError
 from harness.domain.instruments import Capture, Recording, RigController
 from harness.domain.lab import CaptureLine, Lab, Rig
-from harness.hooks import LineReading, Trace
+from harness.hooks import Fence, LineReading, Trace, unfenced
 
 LARGEST_FILE: Final = 2 * MOST_BYTES
 """How large a capture file from elsewhere may be, in bytes."""
@@ -81,10 +81,16 @@ class RigCapture(NoCapture):
     """Hears the lines that the rig's lab file names."""
 
     def __init__(
-        self, rig: Rig, readings: Callable[[str], LineReading], trace: Trace, controller: RigController
+        self,
+        rig: Rig,
+        readings: Callable[[str], LineReading],
+        trace: Trace,
+        controller: RigController,
+        fence: Fence,
     ) -> None:
         super().__init__(rig, readings, trace)
         self._controller = controller
+        self._fence = fence
 
     @contextmanager
     def record(self, line: str = "wan") -> Iterator[Recording]:
@@ -95,6 +101,7 @@ class RigCapture(NoCapture):
         """
         described = self._rig.captures.get(line) or self._missing(line)
         reading = self._readings(described.carries)
+        self._fence()
         running = start(described, self._controller)
         recording = LineRecording(line, reading, running.heard, self._trace)
         told = {"interface": described.interface, "filter": described.filter}
@@ -125,13 +132,17 @@ def start(line: CaptureLine, controller: RigController, most_bytes: int = MOST_B
     )
 
 
-def open_capture(rig: Rig, lab: Lab, controller: RigController, trace: Trace) -> Capture:
+def open_capture(
+    rig: Rig, lab: Lab, controller: RigController, trace: Trace, fence: Fence = unfenced
+) -> Capture:
     """What hears the rig's lines; :class:`NoCapture` where its lab file names none."""
 
     def reading(name: str) -> LineReading:
         return line_reading(name, rig, lab)
 
-    return RigCapture(rig, reading, trace, controller) if rig.captures else NoCapture(rig, reading, trace)
+    if rig.captures:
+        return RigCapture(rig, reading, trace, controller, fence)
+    return NoCapture(rig, reading, trace)
 
 
 def line_reading(name: str, rig: Rig, lab: Lab) -> LineReading:

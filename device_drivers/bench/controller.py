@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 from harness.domain.errors import ControllerFault
 from harness.domain.instruments import CommandResult, RigController, RunningCommand
 from harness.domain.lab import Lab, Rig
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, unfenced
 
 
 class OpenController(RigController, Protocol):
@@ -19,6 +19,9 @@ class OpenController(RigController, Protocol):
 
     def close(self) -> None:
         """End forwarded ports and the connection; closing twice is fine."""
+
+    def abandon(self) -> None:
+        """As :meth:`close`, and nothing is sent: what runs there ends by itself, once the connection has."""
 
 
 class NoController:
@@ -45,6 +48,9 @@ class NoController:
     def close(self) -> None:
         """Nothing to close."""
 
+    def abandon(self) -> None:
+        """Nothing to let go of."""
+
     def _missing(self, what: str) -> NoReturn:
         raise ControllerFault(
             f"rig {self._rig_id} has no controller, and {what} is asked of it",
@@ -53,7 +59,12 @@ class NoController:
         )
 
 
-def open_controller(rig: Rig, lab: Lab, trace: Trace) -> OpenController:  # noqa: ARG001
+def open_controller(
+    rig: Rig,
+    lab: Lab,  # noqa: ARG001
+    trace: Trace,
+    fence: Fence = unfenced,
+) -> OpenController:
     """The rig's controller; :class:`NoController` where the lab file describes none.
 
     It is connected to when it is first asked for something.
@@ -62,4 +73,4 @@ def open_controller(rig: Rig, lab: Lab, trace: Trace) -> OpenController:  # noqa
         return NoController(rig.id)
     from device_drivers.bench.ssh.controller import SshController
 
-    return SshController(rig.controller, trace)
+    return SshController(rig.controller, trace, fence)

@@ -2,8 +2,9 @@
 
 It is started with the bench, as a script, and waits. While its parent lives it does nothing and imports
 nothing. When the pipe on its standard input ends, the parent has let go of the bench: with the word ``safe``
-all is well; without it the parent has died, were it by SIGKILL, and the guard calls the driver's rescue. It
-holds the bench's lock, inherited, until it is done, and writes what it came to beside that lock.
+all is well; without it the parent has died, were it by SIGKILL, and the guard calls the driver's rescue, if
+the rig is not somebody else's by then. It holds the bench's lock, inherited, until it is done, and writes
+what it came to beside that lock.
 
 On the pipe: eight bytes of length, then a pickle of plain values (:data:`Orders`).
 """
@@ -29,6 +30,7 @@ class Orders(TypedDict):
     path: list[str]  # where modules are found
     rescue: str  # "module:function"; it tells in words what it did
     arguments: bytes  # a pickle, opened only when the rescue is called
+    permit: bytes  # a pickle of a name as above and arguments: who knows whether the rig is the parent's
     report: str  # the file that tells what the guard came to
     attempts: int
     pause: float  # seconds between attempts
@@ -48,19 +50,34 @@ def main() -> int:
     sys.path[:] = orders["path"]
     signal.signal(signal.SIGALRM, _too_late)
     signal.alarm(orders["limit"])
-    return _rescue(orders)
+    _report(orders, "failed", "the guard did not finish")
+    if not orders["permit"]:
+        return _rescue(orders)
+    return _permitted(orders)
+
+
+def _permitted(orders: Orders) -> int:
+    from harness.domain.errors import HarnessError
+
+    name, arguments = pickle.loads(orders["permit"])  # noqa: S301 - from the parent, over its pipe
+    try:
+        with _named(name)(*arguments) as refusal:
+            if not refusal:
+                return _rescue(orders)
+    except HarnessError as error:
+        refusal = str(error)
+    _report(orders, "left alone", f"the rig is not the dead owner's any more: {refusal}")
+    return 0
 
 
 def _rescue(orders: Orders) -> int:
     from harness.domain.errors import HarnessError
 
-    _report(orders, "failed", "the guard did not finish")
     problem = ""
     for attempt in range(1, orders["attempts"] + 1):
         try:
-            module, _, function = orders["rescue"].partition(":")
             arguments: tuple[Any, ...] = pickle.loads(orders["arguments"])  # noqa: S301 - as above
-            done = getattr(import_module(module), function)(*arguments)
+            done = _named(orders["rescue"])(*arguments)
         except (HarnessError, OSError) as error:
             problem = f"attempt {attempt}: {error}"
             _report(orders, "failed", problem)
@@ -70,6 +87,11 @@ def _rescue(orders: Orders) -> int:
             _report(orders, "safe", f"{done}, at attempt {attempt}")
             return 0
     return 1
+
+
+def _named(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
 
 
 def _report(orders: Orders, outcome: str, told: str) -> None:

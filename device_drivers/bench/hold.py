@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 from device_drivers.bench import guard
 from harness.domain.errors import BenchFault
 from harness.domain.lab import Lab, Rig
-from harness.hooks import Trace
+from harness.hooks import Permit, Trace
 
 _LIMIT_SECONDS: Final = 60  # that a guard may take
 _LOOK_SECONDS: Final = 0.05
@@ -40,6 +40,7 @@ class BenchHold:
         self._rig = rig
         self._lab = lab
         self._guard: subprocess.Popen[bytes] | None = None
+        self.asks = False  # whether the guard asks before it acts
 
     @classmethod
     def take(cls, rig: Rig, lab: Lab, trace: Trace, within: float = _LIMIT_SECONDS + 5) -> BenchHold:
@@ -55,6 +56,7 @@ class BenchHold:
             raise BenchFault(
                 f"the bench of rig {rig.id} is still held after {within:g} s",
                 remedy="another harness has it, or a guard is making it safe: wait for it to end",
+                suspect=False,
             )
         report = folder / f"{rig.id}.guard.json"
         if report.exists():
@@ -63,18 +65,25 @@ class BenchHold:
             report.unlink()
         return cls(lock, report, rig, lab)
 
-    def post(self, rescue: str, *, attempts: int = 3, pause: float = 0.5) -> None:
-        """Start the guard: it calls ``rescue``, ``module:function``, with rig and lab if we die."""
+    def post(
+        self, rescue: str, permit: Permit | None = None, *, attempts: int = 3, pause: float = 0.5
+    ) -> None:
+        """Start the guard: it calls ``rescue``, ``module:function``, with rig and lab if we die.
+
+        With a ``permit`` it asks first whether the rig is ours even then.
+        """
         lab = replace(self._lab, rigs=(self._rig,), catalogue={}, dmcs=(), epcl=())
         orders: guard.Orders = {
             "path": [entry or str(Path.cwd()) for entry in sys.path],
             "rescue": rescue,
             "arguments": pickle.dumps((self._rig, lab)),
+            "permit": pickle.dumps((permit.ask, permit.arguments)) if permit else b"",
             "report": str(self._report),
             "attempts": attempts,
             "pause": pause,
             "limit": _LIMIT_SECONDS,
         }
+        self.asks = permit is not None
         content = pickle.dumps(orders)
         self._guard = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-P", guard.__file__],

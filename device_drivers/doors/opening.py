@@ -17,7 +17,7 @@ from device_drivers.doors.steps import step
 from device_drivers.secrets import resolve, resolve_key
 from harness.domain.errors import ConfigurationError
 from harness.domain.lab import DlmsSecurity, Door, Lab, RigDevice
-from harness.hooks import Trace, plugin_manager
+from harness.hooks import Fence, Trace, plugin_manager, unfenced
 
 if TYPE_CHECKING:
     from device_drivers.dlms.channel import ApduChannel
@@ -30,10 +30,11 @@ def plugins(names: tuple[str, ...]) -> pluggy.PluginManager:
     return plugin_manager(names)
 
 
-def open_transport(door: Door, lab: Lab, trace: Trace, source: str) -> ByteTransport:
+def open_transport(door: Door, lab: Lab, trace: Trace, source: str, fence: Fence = unfenced) -> ByteTransport:
     """The door's transport, open: without the echo of its probe, and with its bytes in the trace if asked.
 
-    Raises :class:`ConfigurationError` where no transport of that name is registered.
+    It asks the fence before each write, and is not opened where the rig is not ours. Raises
+    :class:`ConfigurationError` where no transport of that name is registered.
     """
     known = {
         transport.name: transport
@@ -45,7 +46,8 @@ def open_transport(door: Door, lab: Lab, trace: Trace, source: str) -> ByteTrans
             f"no transport is called {door.transport!r}",
             remedy=f"use one of {', '.join(sorted(known))}, or install the plugin that brings it",
         )
-    transport: ByteTransport = known[door.transport].open(door.parameters)
+    fence()
+    transport: ByteTransport = known[door.transport].open(door.parameters, fence)
     try:
         return _as_told(transport, door, trace, source)
     except BaseException:
@@ -66,7 +68,9 @@ def _as_told(transport: ByteTransport, door: Door, trace: Trace, source: str) ->
     return transport
 
 
-def open_association(device: RigDevice, door: Door, lab: Lab, trace: Trace) -> Session:
+def open_association(
+    device: RigDevice, door: Door, lab: Lab, trace: Trace, fence: Fence = unfenced
+) -> Session:
     """An association with the device behind its door, which the caller closes.
 
     ``door.parameters["timeout"]`` is how long an answer may take, in seconds (default 10). Every APDU goes
@@ -77,7 +81,7 @@ def open_association(device: RigDevice, door: Door, lab: Lab, trace: Trace) -> S
     counters = FileCounters(lab.state / "invocation-counters")
 
     def associated() -> DlmsClient:
-        channel = _open_channel(device, door, lab, trace, credentials)
+        channel = _open_channel(device, door, lab, trace, credentials, fence)
         client = DlmsClient(
             channel,
             credentials,
@@ -97,11 +101,11 @@ def open_association(device: RigDevice, door: Door, lab: Lab, trace: Trace) -> S
 
 
 def _open_channel(
-    device: RigDevice, door: Door, lab: Lab, trace: Trace, credentials: Credentials
+    device: RigDevice, door: Door, lab: Lab, trace: Trace, credentials: Credentials, fence: Fence
 ) -> ApduChannel:
     """What carries APDUs to the device: port, sign-on of an optical one, and HDLC, as its door has them."""
     step(trace, device.type, f"open {door.transport}")
-    transport = open_transport(door, lab, trace, device.type)
+    transport = open_transport(door, lab, trace, device.type, fence)
     try:
         if door.optical:
             from device_drivers.iec62056.sign_on import signed_on

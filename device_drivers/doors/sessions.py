@@ -33,12 +33,8 @@ class Association(Protocol):
     def close(self) -> None:
         """Release the association and let go of what carries it."""
 
-
-class OpenAssociation(Association, Protocol):
-    """One that can be left without a word."""
-
     def abandon(self) -> None:
-        """Let go of what carries it: nobody is there to hear a word."""
+        """Let go of what carries it without a word: nobody is there to hear it, or we may not say it."""
 
 
 class Session:
@@ -52,7 +48,7 @@ class Session:
 
     def __init__(
         self,
-        open_association: Callable[[], OpenAssociation],
+        open_association: Callable[[], Association],
         idle: float,
         trace: Trace,
         source: str,
@@ -97,6 +93,11 @@ class Session:
         """Release and let go; closing twice is fine."""
         self._ended = self._ended or "closed"
         self._leave()
+
+    def abandon(self) -> None:
+        """Let go without a word; twice is fine."""
+        self._ended = self._ended or "abandoned"
+        self._association.abandon()
 
     def _leave(self) -> None:
         if self._forgotten:

@@ -207,6 +207,10 @@ class NamedDevice:
         """Release the association and let go of the port."""
         self._client.close()
 
+    def abandon(self) -> None:
+        """Let go of the port, and say nothing to the device."""
+        self._client.abandon()
+
     def _item(self, name: str) -> Item:
         return self._named(self._table.items, name, "item")
 

@@ -13,13 +13,14 @@ from device_drivers.bench.capture import open_capture
 from device_drivers.bench.controller import open_controller
 from device_drivers.bench.supply import watched
 from device_drivers.doors.opening import plugins
+from device_drivers.rigs.guarded import guarded, letting_go, met_at
 from device_drivers.rigs.user import open_user
 from harness.domain.baseline import deviations
 from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
 from harness.domain.instruments import Bench, Capture, Device, LabClock, RigController, ServiceUser
 from harness.domain.lab import Door, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
-from harness.hooks import WHOLE, Driver, Trace, Wanted
+from harness.hooks import WHOLE, Driver, Fence, Trace, Wanted, still_ours, unfenced
 
 if TYPE_CHECKING:
     from harness.domain.faults import Fault
@@ -43,7 +44,10 @@ class HeldRig:
         return self.displays[device]() if device in self.displays else None
 
     def close(self) -> None:
-        """Bench safe, then everything let go in the reverse order of opening; a second call does nothing."""
+        """Bench safe, then everything let go in the reverse order of opening; a second call does nothing.
+
+        Where the rig is not ours any more nothing is written to it: its bench is made safe by who has it.
+        """
         self.held.close()
 
 
@@ -56,6 +60,7 @@ def take_in_hand(
     held: ExitStack,
     wanted: Wanted = WHOLE,
     *,
+    fence: Fence = unfenced,
     bench: Bench | None = None,
     displays: Mapping[DeviceType, Callable[[], str]] | None = None,
 ) -> HeldRig:
@@ -63,14 +68,16 @@ def take_in_hand(
 
     ``bench`` stands where the rig has one that needs no driver.
     """
-    controller = open_controller(rig, lab, trace)
-    held.callback(controller.close)
+    fence()
+    controller = open_controller(rig, lab, trace, fence)
+    held.callback(letting_go(controller, fence))
     if not wanted.bench:
         bench = NoBench(rig.id)
     elif bench is None:
-        bench = open_bench(rig, lab, trace, controller)
-        held.callback(closing(bench))
-    held.callback(bench.safe)
+        with met_at("bench"):
+            bench = open_bench(rig, lab, trace, controller, fence)
+        held.callback(letting_go(bench, fence))
+    held.callback(_made_safe, bench, fence)
     devices = {
         type_: replace(device, door=reached(device.door, controller))
         for type_, device in rig.devices.items()
@@ -78,12 +85,25 @@ def take_in_hand(
     }
     user = open_user(services, rig, clock, trace, lab, held)
     rig_wanted = replace(rig, devices=devices)
-    connected = connect_devices(lab, rig_wanted, clock, trace, held, baseline=wanted.baseline)
-    capture = open_capture(rig, lab, controller, trace)
+    connected = connect_devices(lab, rig_wanted, clock, trace, held, fence, baseline=wanted.baseline)
+    capture = open_capture(rig, lab, controller, trace, fence)
     return HeldRig(
-        rig, connected, watched(bench, connected), clock, user, controller, capture, held.pop_all(),
+        rig,
+        connected,
+        guarded(watched(bench, connected), fence, "bench"),
+        clock,
+        guarded(user, fence, ""),
+        controller,
+        capture,
+        held.pop_all(),
         displays or {},
-    )  # fmt: skip
+    )
+
+
+def _made_safe(bench: Bench, fence: Fence) -> None:
+    if still_ours(fence):
+        with met_at("bench"):
+            bench.safe()
 
 
 def reached(door: Door | None, controller: RigController) -> Door | None:
@@ -101,7 +121,14 @@ def reached(door: Door | None, controller: RigController) -> Door | None:
 
 
 def connect_devices(
-    lab: Lab, rig: Rig, clock: LabClock, trace: Trace, held: ExitStack, *, baseline: bool = True
+    lab: Lab,
+    rig: Rig,
+    clock: LabClock,
+    trace: Trace,
+    held: ExitStack,
+    fence: Fence = unfenced,
+    *,
+    baseline: bool = True,
 ) -> dict[DeviceType, Device]:
     """A driver for every device of the rig, held to its baseline (Clause 8.4(c)) where that is asked for.
 
@@ -111,30 +138,38 @@ def connect_devices(
     devices = {}
     for device_type, device in rig.devices.items():
         try:
-            opened = connect_device(lab, rig, device, clock, trace, held)
-            if baseline:
-                hold_to_baseline(rig, device, opened)
+            with met_at(device_type):
+                opened = connect_device(lab, rig, device, clock, trace, held, fence)
+                if baseline:
+                    hold_to_baseline(rig, device, opened)
         except DeviceFault as fault:
             raise LabFault(
                 f"rig {rig.id}: its {device_type} cannot be taken in hand: {fault.message}",
                 remedy="probe the device by hand before another run",
+                part=device_type,
             ) from fault
         devices[device_type] = opened
     return devices
 
 
 def connect_device(
-    lab: Lab, rig: Rig, device: RigDevice, clock: LabClock, trace: Trace, held: ExitStack
+    lab: Lab,
+    rig: Rig,
+    device: RigDevice,
+    clock: LabClock,
+    trace: Trace,
+    held: ExitStack,
+    fence: Fence = unfenced,
 ) -> Device:
-    """A driver for one device, its door open; ``held`` closes it."""
+    """A driver for one device, its door open, which asks the fence before each call; ``held`` closes it."""
     if device.door is None:
         raise ConfigurationError(
             f"rig {rig.id}: its {device.type} has no door", remedy="say in the lab file how it is reached"
         )
     driver = _driver(lab, device.type, device.door.protocol)
-    opened = driver.connect(device, device.door, lab, clock, trace)
-    held.callback(closing(opened))
-    return opened
+    opened = driver.connect(device, device.door, lab, clock, trace, fence)
+    held.callback(letting_go(opened, fence))
+    return guarded(opened, fence, device.type)
 
 
 def hold_to_baseline(rig: Rig, expected: RigDevice, device: Device) -> None:
@@ -171,12 +206,3 @@ def _driver(lab: Lab, device_type: DeviceType, protocol: str) -> Driver:
         f"no driver for {device_type} speaks {protocol!r}",
         remedy=f"use one of {', '.join(sorted({driver.protocol for driver in fitting})) or 'none'}",
     )
-
-
-def closing(opened: object) -> Callable[[], Any]:
-    """What closes a device or bench; a third party's may have nothing to close."""
-    return getattr(opened, "close", None) or _nothing
-
-
-def _nothing() -> None:
-    """There is nothing to close."""

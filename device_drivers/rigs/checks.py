@@ -16,7 +16,8 @@ from typing import Any, Final, NoReturn, TypeVar
 from device_drivers.bench import open_bench
 from device_drivers.bench.controller import OpenController, open_controller
 from device_drivers.doors.steps import OPENING
-from device_drivers.rigs.assembly import closing, connect_device, reached
+from device_drivers.rigs.assembly import connect_device, reached
+from device_drivers.rigs.guarded import guarded, letting_go
 from device_drivers.rigs.physical import real_time
 from device_drivers.rigs.user import open_user
 from harness.domain.baseline import deviations
@@ -34,7 +35,7 @@ from harness.domain.errors import (
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.instruments import Bench, CommandResult, Device, Identity, LabClock, RunningCommand
 from harness.domain.lab import Lab, Rig, RigDevice
-from harness.hooks import RunContext, Trace
+from harness.hooks import Fence, RunContext, Trace, unfenced
 
 T = TypeVar("T")
 
@@ -45,10 +46,15 @@ _BASELINE_REMEDY: Final = "correct the lab file, or bring the device to its base
 
 
 def check_rig(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    run: RunContext,
+    trace: Trace,
+    fence: Fence = unfenced,
 ) -> list[Finding]:
     """What came of each part. Twins are stood up first; what is then checked is the same for every rig."""
-    report = _Report(rig.id, trace)
+    report = _Report(rig.id, trace, fence)
     with ExitStack() as held:
         at_hand = report.trying("", lambda part: _at_hand(lab, rig, services, run, part, held), quiet=True)
         if at_hand is not None:
@@ -81,36 +87,38 @@ def _check_parts(
     lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], report: _Report, held: ExitStack
 ) -> None:
     rig, clock = at_hand.rig, at_hand.clock
+    fence = report.fence
     controller = report.trying(
-        "controller", lambda part: _controller(lab, rig, part, held), quiet=rig.controller is None
+        "controller", lambda part: _controller(lab, rig, part, held, fence), quiet=rig.controller is None
     ) or Unreached(rig.id)
     if at_hand.bench is not None or rig.bench.get("kind"):
-        report.trying("bench", lambda part: _bench(lab, at_hand, controller, part))
+        report.trying("bench", lambda part: _bench(lab, at_hand, controller, part, fence))
     for device in rig.devices.values():
-        report.trying(device.type, partial(_device, lab, rig, device, clock, controller))
+        report.trying(device.type, partial(_device, lab, rig, device, clock, controller, fence))
     for name in rig.captures:
         report.trying("capture", partial(_capture, rig, name, controller))
     if services:
         report.trying("DCC", lambda part: _user(lab, at_hand, services, part), quiet=True)
 
 
-def _controller(lab: Lab, rig: Rig, part: _Part, held: ExitStack) -> OpenController:
+def _controller(lab: Lab, rig: Rig, part: _Part, held: ExitStack, fence: Fence) -> OpenController:
     part.step("connect")
-    opened = open_controller(rig, lab, part)
-    held.callback(opened.close)
+    opened = open_controller(rig, lab, part, fence)
+    held.callback(letting_go(opened, fence))
     if rig.controller is not None:
         part.found = opened.probe()
     return opened
 
 
-def _bench(lab: Lab, at_hand: _AtHand, controller: OpenController, part: _Part) -> None:
+def _bench(lab: Lab, at_hand: _AtHand, controller: OpenController, part: _Part, fence: Fence) -> None:
     """Open it, make it safe (every point that can be written is, and is read back), read its meters."""
     with ExitStack() as held:
         bench = at_hand.bench
         if bench is None:
             part.step("open")
-            bench = open_bench(at_hand.rig, lab, part, controller)
-            held.callback(closing(bench))
+            bench = open_bench(at_hand.rig, lab, part, controller, fence)
+            held.callback(letting_go(bench, fence))
+        bench = guarded(bench, fence, "bench")
         part.step("make safe and read back")
         bench.safe()
         part.found = "in its safe state"
@@ -136,14 +144,20 @@ def _user(lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], part: _Part) 
 
 
 def _device(
-    lab: Lab, rig: Rig, device: RigDevice, clock: LabClock, controller: OpenController, part: _Part
+    lab: Lab,
+    rig: Rig,
+    device: RigDevice,
+    clock: LabClock,
+    controller: OpenController,
+    fence: Fence,
+    part: _Part,
 ) -> None:
     """One door: opened, who is there, is it the baseline, and what time does it think it is."""
     with ExitStack() as held:
         if device.door is not None and device.door.via_controller:
             part.step("forward its port")
         there = replace(device, door=reached(device.door, controller))
-        opened = connect_device(lab, rig, there, clock, part, held)
+        opened = connect_device(lab, rig, there, clock, part, held, fence)
         part.step("read identity")
         identity = opened.identity()
         part.found = told(identity)
@@ -208,6 +222,9 @@ class Unreached:
     def close(self) -> None:
         """Nothing to close."""
 
+    def abandon(self) -> None:
+        """Nothing to let go of."""
+
     def _not_tried(self) -> NoReturn:
         raise ControllerFault(
             f"not tried: it is reached through the controller of rig {self._rig_id}, which is not",
@@ -251,9 +268,10 @@ class _Part:
 
 
 class _Report:
-    """The findings of one rig."""
+    """The findings of one rig, as long as that is ours."""
 
-    def __init__(self, rig: str, trace: Trace) -> None:
+    def __init__(self, rig: str, trace: Trace, fence: Fence) -> None:
+        self.fence = fence
         self._rig = rig
         self._trace = trace
         self.findings: list[Finding] = []
@@ -261,13 +279,16 @@ class _Report:
     def trying(self, name: str, attempt: Callable[[_Part], T], *, quiet: bool = False) -> T | None:
         """What the attempt at a part gives; ``None`` where an error ended it, which then is a finding.
 
-        ``quiet``: not a word where it is well.
+        Where the rig is not ours any more what the fence raises comes out. ``quiet``: not a word where it is
+        well.
         """
         part = _Part(self._rig, name, self._trace)
         result: T | None = None
+        self.fence()
         try:
             result = attempt(part)
         except HarnessError as error:
+            self.fence()
             part.bad(error.message, _remedy(error, part), type(error).__name__)
         if not part.findings and not quiet:
             part.good()

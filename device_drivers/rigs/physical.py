@@ -9,7 +9,7 @@ from typing import Any
 from device_drivers.rigs.assembly import HeldRig, take_in_hand
 from device_drivers.rigs.wall_clock import WallClock
 from harness.domain.lab import Lab, Rig
-from harness.hooks import WHOLE, RunContext, Trace, Wanted
+from harness.hooks import WHOLE, Fence, RunContext, Trace, Wanted, unfenced
 
 
 def open_physical_rig(
@@ -19,10 +19,11 @@ def open_physical_rig(
     _run: RunContext,
     trace: Trace,
     wanted: Wanted = WHOLE,
+    fence: Fence = unfenced,
 ) -> HeldRig:
     """Open the rig's doors; :class:`~harness.domain.errors.LabFault` where one does not open."""
     with ExitStack() as held:
-        return take_in_hand(lab, rig, services, real_time(trace), trace, held, wanted)
+        return take_in_hand(lab, rig, services, real_time(trace), trace, held, wanted, fence=fence)
 
 
 def real_time(trace: Trace) -> WallClock:

@@ -26,7 +26,7 @@ from harness.domain.errors import ConfigurationError
 from harness.domain.faults import Fault, Interceptions, Place
 from harness.domain.lab import Controller, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
-from harness.hooks import WHOLE, RunContext, Trace, Wanted
+from harness.hooks import WHOLE, Fence, RunContext, Trace, Wanted, unfenced
 
 _PLACES: Final = {
     DeviceType.ESME: Place.ESME,
@@ -146,13 +146,14 @@ def open_simulated_rig(
     run: RunContext,
     trace: Trace,
     wanted: Wanted = WHOLE,
+    fence: Fence = unfenced,
 ) -> HeldRig:
     """Stand the twins up, and connect drivers to their ports."""
     with ExitStack() as held:
         site = stand_up_rig(lab, rig, services, run, held)
         return take_in_hand(
             lab, site.rig, services, site.twins.clock, trace, held, wanted,
-            bench=site.bench, displays=site.twins.displays(),
+            fence=fence, bench=site.bench, displays=site.twins.displays(),
         )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ _BITS_PER_BYTE: Final = 10  # with start and stop bit
 class ByteTransport(Protocol):
     """An open port. Every failure of the port is a :class:`~harness.domain.errors.TransportLost`.
 
-    Life cycle: open (by its constructor function), ``write`` and ``read`` in turns, ``close``.
+    Life cycle: open (by its constructor function), ``write`` and ``read`` in turns, ``close``. Before bytes
+    leave the fence is asked; what that raises comes out as it is.
     """
 
     @property

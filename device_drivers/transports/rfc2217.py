@@ -13,6 +13,7 @@ from typing import Any, Final
 from device_drivers.transports.base import ByteTransport, SerialLine, line_time, standard_baud
 from device_drivers.transports.tcp import open_tcp
 from harness.domain.errors import TransportLost
+from harness.hooks import Fence, unfenced
 
 _IAC, _DONT, _DO, _WONT, _WILL, _SB, _SE = 255, 254, 253, 252, 251, 250, 240
 _BINARY, _NO_GO_AHEAD, _COM_PORT = 0, 3, 44
@@ -195,9 +196,9 @@ class Rfc2217Line:
         return time.monotonic() < deadline
 
 
-def open_rfc2217(parameters: Mapping[str, Any]) -> SerialLine:
+def open_rfc2217(parameters: Mapping[str, Any], fence: Fence = unfenced) -> SerialLine:
     """Connect to ``host`` and ``port``; its serial port then stands at ``baud`` (default 9600)."""
-    line = Rfc2217Line(open_tcp(parameters), standard_baud(int(parameters.get("baud", 9_600))))
+    line = Rfc2217Line(open_tcp(parameters, fence), standard_baud(int(parameters.get("baud", 9_600))))
     try:
         line.negotiate()
     except BaseException:

@@ -20,20 +20,23 @@ import serial
 
 from device_drivers.transports.base import SerialLine, line_time, standard_baud
 from harness.domain.errors import ConfigurationError, TransportLost
+from harness.hooks import Fence, unfenced
 
 PORTS: Final = Path("/dev/serial/by-id")
 LOCKS: Final = Path("/proc/locks")
 _REMEDY: Final = "see that the probe is plugged in and its cable whole"
 _BEYOND_LINE_TIME: Final = 5.0  # seconds that sending may take beyond the bytes' own time on the line
 _SHOWN_OF_COMMAND: Final = 100
+_PIECE: Final = 256  # bytes that go to the port between two questions to the fence
 
 
 class SerialPort:
     """Implements :class:`SerialLine`; every trouble of the port is a :class:`TransportLost`."""
 
-    def __init__(self, port: Any, name: str) -> None:
+    def __init__(self, port: Any, name: str, fence: Fence = unfenced) -> None:
         self._port = port
         self._name = name
+        self._fence = fence
         self._left_at = 0.0  # when the last byte has left a line of this rate, at the earliest
 
     @property
@@ -49,7 +52,9 @@ class SerialPort:
         self._left_at = time.monotonic() + on_the_line
         with self._trouble("could not send"):
             self._port.write_timeout = on_the_line + _BEYOND_LINE_TIME
-            self._port.write(data)
+            for at in range(0, len(data), _PIECE):
+                self._fence()
+                self._port.write(data[at : at + _PIECE])
             self._drain(self._left_at + _BEYOND_LINE_TIME)
 
     def read(self, at_most: int, timeout: float) -> bytes:
@@ -96,7 +101,7 @@ class SerialPort:
             raise TransportLost(f"{self._name}: {what}: {error}", remedy=_REMEDY) from error
 
 
-def open_serial(parameters: Mapping[str, Any]) -> SerialLine:
+def open_serial(parameters: Mapping[str, Any], fence: Fence = unfenced) -> SerialLine:
     """Open and lock ``port`` at ``baud`` (default 9600)."""
     if "port" not in parameters:
         raise ConfigurationError("a serial transport needs port", remedy=f"a name from {PORTS}")
@@ -106,7 +111,7 @@ def open_serial(parameters: Mapping[str, Any]) -> SerialLine:
         port = serial.Serial(device, baud, timeout=0, write_timeout=_BEYOND_LINE_TIME, exclusive=True)
     except (OSError, termios.error) as error:
         raise _not_opened(device, error) from error
-    return SerialPort(port, f"serial {device}")
+    return SerialPort(port, f"serial {device}", fence)
 
 
 def _not_opened(device: str, error: OSError | termios.error) -> TransportLost:

@@ -9,6 +9,7 @@ from typing import Any
 from device_drivers.transports.base import ByteTransport, SerialLine, line_time, standard_baud
 from device_drivers.transports.tcp import open_tcp
 from harness.domain.errors import ConfigurationError
+from harness.hooks import Fence, unfenced
 
 
 class SerialServerLine:
@@ -44,7 +45,7 @@ class SerialServerLine:
         self._connection.close()
 
 
-def open_serial_tcp(parameters: Mapping[str, Any]) -> SerialLine:
+def open_serial_tcp(parameters: Mapping[str, Any], fence: Fence = unfenced) -> SerialLine:
     """Connect to ``host`` and ``port``; ``baud`` is what the server was set to (default 9600)."""
     baud = standard_baud(int(parameters.get("baud", 9_600)))
-    return SerialServerLine(open_tcp(parameters), baud)
+    return SerialServerLine(open_tcp(parameters, fence), baud)

@@ -18,6 +18,7 @@ from harness.cli.output import (
     chosen_run,
     command,
 )
+from harness.cli.rigs_app import rigs_app
 
 app = typer.Typer(
     name="harness",
@@ -31,6 +32,7 @@ lab_app = typer.Typer(help="The lab file: check it, or get its schema for an edi
 ttm_app = typer.Typer(help="The Test Traceability Matrix.", no_args_is_help=True)
 driver_app = typer.Typer(help="Drivers of your own.", no_args_is_help=True)
 evidence_app = typer.Typer(help="The evidence of a run.", no_args_is_help=True)
+app.add_typer(rigs_app, name="rigs")
 app.add_typer(lab_app, name="lab")
 app.add_typer(ttm_app, name="ttm")
 app.add_typer(evidence_app, name="evidence")
@@ -56,6 +58,14 @@ RecordAnswersOption = Annotated[
 OperatorOption = Annotated[
     str, typer.Option(help="Who answers at this terminal (default: who is logged in).")
 ]
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.0,
+        help="How long to wait for a rig that somebody else has (default: as long as it takes).",
+    ),
+]
 
 
 @app.command("run")
@@ -76,6 +86,7 @@ def run_command(
     answers: AnswersOption = None,
     record_answers: RecordAnswersOption = None,
     operator: OperatorOption = "",
+    wait: WaitOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Plan, run over the rigs, record, and print a summary."""
@@ -94,6 +105,7 @@ def run_command(
             answers=answers or (),
             record_answers=record_answers,
             operator=operator,
+            wait=wait,
             as_json=as_json,
         )
     )
@@ -112,6 +124,7 @@ def resume_command(
     answers: AnswersOption = None,
     record_answers: RecordAnswersOption = None,
     operator: OperatorOption = "",
+    wait: WaitOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Go on with a run that was killed, interrupted or cut short.
@@ -130,6 +143,7 @@ def resume_command(
             answers=answers or (),
             record_answers=record_answers,
             operator=operator,
+            wait=wait,
             as_json=as_json,
         )
     )
@@ -142,15 +156,6 @@ def packs_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> 
     from harness.cli.listings import list_packs
 
     return list_packs(lab, as_json=as_json)
-
-
-@app.command("rigs")
-@command
-def rigs_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> ExitCode:
-    """Rigs, what they hold, who holds each lease, and how each is."""
-    from harness.cli.listings import list_rigs
-
-    return list_rigs(lab, as_json=as_json)
 
 
 @app.command("faults")

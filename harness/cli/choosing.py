@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -30,6 +31,21 @@ def chosen(among: Mapping[str, T], name: str, what: str, where: str = "") -> T:
         f"there is no {what} {name!r}{f' {where}' if where else ''}",
         remedy=f"did you mean {str(folded[near[0]])!r}?" if near else f"there is {_some(list(among))}",
     )
+
+
+def moment(text: str, option: str) -> datetime:
+    """A time that a person typed, in UTC unless it says otherwise.
+
+    >>> moment("2025-03-03T08:30+01:00", "--from").isoformat()
+    '2025-03-03T07:30:00+00:00'
+    """
+    try:
+        told = datetime.fromisoformat(text)
+        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option}: {text!r} is no time", remedy="say it as 2025-03-03 or 2025-03-03T08:30:00Z (UTC)"
+        ) from None
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,13 +10,14 @@ import json
 import select
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.cli.choosing import chosen
+from harness.cli.choosing import chosen, moment
+from harness.cli.grip import grip, self_check
 from harness.cli.output import ExitCode, answer_json, answer_table, tell
 from harness.config import load_lab
 from harness.domain.baseline import baseline, deviations
@@ -26,11 +27,11 @@ from harness.domain.lab import Lab, Rig
 from harness.domain.words import DeviceType, SupplyState
 from harness.execution.context import new_run_id
 from harness.execution.rig_keeper import open_rig
+from harness.execution.terminal import login_name
 from harness.hooks import RunContext, Wanted, plugin_manager
 from harness.records.canonical import plain
 from harness.records.evidence import TraceRouter
-from harness.rigs.health import health, watched
-from harness.rigs.lease import take
+from harness.rigs.pool import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Held:
     """The device in hand, and the rig that it is on. ``type`` is also set where no door was opened."""
 
     lab: Lab
+    pool: Pool
     run: str  # the name under which faults are written into the rig's health
     type: DeviceType
     rig: RigInHand
@@ -70,13 +72,24 @@ def in_hand(target: Target, *, acts: bool = False, door: bool = True, bench: boo
     type_ = chosen({type_.value: type_ for type_ in rig.devices}, target.device, "device", f"on rig {rig.id}")
     name = f"device-{new_run_id()}"
     run = RunContext(name, Path(name), lab.seed)
+    hooks = plugin_manager(lab.plugins)
+    wanted = Wanted(devices=(type_,) if door else (), bench=bench, baseline=acts)
     with ExitStack() as held:
-        held.callback(take(lab.state, rig.id, f"harness device {rig.id} {type_}").release)
-        held.enter_context(watched(lab.state, rig.id, name))
-        wanted = Wanted(devices=(type_,) if door else (), bench=bench, baseline=acts)
-        opened = open_rig(plugin_manager(lab.plugins), lab, rig, {}, run, TraceRouter(), wanted)
-        held.callback(opened.close)
-        yield Held(lab, name, type_, opened)
+        pool = held.enter_context(Pool(lab, login_name()))
+        purpose = f"harness device {rig.id} {type_}"
+        hold = grip(pool, rig, purpose, self_check(hooks, lab, rig, run))
+        held.callback(hold.release)
+        held.enter_context(pool.health.watched(rig.id, name))
+        on_the_bench = hold.in_doubt if bench else nullcontext
+        with on_the_bench():
+            opened = open_rig(hooks, lab, rig, {}, run, TraceRouter(), wanted, hold.fence)
+        held.callback(_put_down, opened, on_the_bench)
+        yield Held(lab, pool, name, type_, opened)
+
+
+def _put_down(opened: RigInHand, on_the_bench: Callable[[], AbstractContextManager[None]]) -> None:
+    with on_the_bench():
+        opened.close()
 
 
 def read(target: Target, items: Sequence[str]) -> ExitCode:
@@ -121,7 +134,8 @@ def clock(target: Target, *, set_: bool) -> ExitCode:
 
 def profile(target: Target, log: str, start: str | None, end: str | None) -> ExitCode:
     """Rows of a log, oldest first."""
-    since, until = _moment(start, "--from"), _moment(end, "--to")
+    since = moment(start, "--from") if start is not None else None
+    until = moment(end, "--to") if end is not None else None
     if since and until and since > until:
         raise UsageError(f"--from {start} is after --to {end}", remedy="say them the other way round")
     with in_hand(target) as held:
@@ -193,7 +207,7 @@ def info(target: Target) -> ExitCode:
             ("clock", _told(held.device.clock), held.rig.clock.now().replace(microsecond=0)),
             ("device model", "", expected.model.id),
             ("door", _door(held.rig.rig, held.type), ""),
-            ("health of the rig", str(health(held.lab.state, held.rig.rig.id)), ""),
+            ("health of the rig", str(held.pool.health.of(held.rig.rig.id)), ""),
         ]
         if held.type is not DeviceType.CH:
             rows.insert(-3, ("supply", _told(_meter(held).supply), ""))
@@ -273,15 +287,3 @@ def _meter(held: Held) -> Meter:
     if held.type is DeviceType.CH:
         raise UsageError(f"the {held.type} has no supply to switch", remedy="name the rig's ESME or GSME")
     return held.device  # type: ignore[return-value]  # registered for that type
-
-
-def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option}: {text!r} is no time", remedy="say it as 2025-03-03 or 2025-03-03T08:30:00Z (UTC)"
-        ) from None

@@ -30,7 +30,8 @@ def device_group(
 
     As in: harness device ioc-1 ESME read active_import
 
-    The command holds the rig's lease while it acts, and refuses a rig that is in use, naming its holder. It
+    The command holds the rig's lease while it acts, and refuses a rig that is in use, naming its holder. A
+    dirty rig is cleaned first: its bench made safe, each door tried; who maintains a rig has it as it is. It
     opens that device alone, and leaves the bench in its safe state. What changes a device refuses one that is
     not the lab file's baseline. On a simulated rig each call stands the twins up anew: what one call changed,
     the next does not find; use 'shell' to do several things to the same twins.

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from harness.cli.choosing import chosen
+from harness.cli.grip import check_doors
 from harness.cli.output import ExitCode, answer_json, answer_table, tell
 from harness.config import json_schema, load_lab
-from harness.domain.errors import (
-    BeyondBench,
-    CaptureUnavailable,
-    ConfigurationError,
-    HarnessError,
-    LabFault,
-    LinkLost,
-    UsageError,
-)
+from harness.domain.errors import ConfigurationError, HarnessError, LabFault
 from harness.domain.findings import BAD, GOOD, IN_USE, Finding
-from harness.domain.lab import Lab, Rig
+from harness.domain.lab import Rig
 from harness.execution.context import new_run_id
+from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter
 from harness.records.redaction import hide_secrets_of
-from harness.rigs.health import SUSPECT, LastFault, health, note, now_well
-from harness.rigs.lease import RigInUse, take
+from harness.rigs.health import Health, HealthState
+from harness.rigs.lease_words import RigTaken
+from harness.rigs.pool import Pool
+
+if TYPE_CHECKING:
+    from harness.rigs.leases import Lease
 
 _COLUMNS = ("rig", "part", "state", "what was tried, what came back, what to do")
 _OF_THE_FILE = ConfigurationError.__name__
-_NOT_THE_RIGS = frozenset(  # families that say nothing of the rig itself
-    family.__name__ for family in (ConfigurationError, UsageError, BeyondBench, CaptureUnavailable, LinkLost)
-)
 
 
 def schema() -> ExitCode:
@@ -55,13 +50,14 @@ def check(file: Path, runs: Path, rigs: Sequence[str], *, as_json: bool) -> Exit
     context = RunContext(run_id=run_id, folder=(runs / run_id).resolve(), seed=lab.seed)
     context.folder.mkdir(parents=True)
     with ExitStack() as held:
-        hooks = plugin_manager(lab.plugins)
-        findings = list(_findings(lab, wanted, hooks, context, held))
+        pool = held.enter_context(Pool(lab, login_name()))
+        findings = list(_findings(pool, wanted, plugin_manager(lab.plugins), context, held))
+        healths = pool.health.all()
     if as_json:
         answer_json([asdict(finding) for finding in findings])
     else:
         answer_table(f"lab {lab.name}", _COLUMNS, (_row(finding) for finding in findings))
-        _tell_health(lab, wanted)
+        _tell_health(healths, wanted)
     bad = [finding for finding in findings if finding.state != GOOD]
     tell(f"what passed over the ports: {context.folder}")
     tell(f"{len(wanted)} rig{'s' if len(wanted) != 1 else ''} checked, {len(bad) or 'nothing'} to look at")
@@ -82,20 +78,22 @@ def _row(finding: Finding) -> Sequence[str]:
     return finding.rig, finding.part or "rig", finding.state, "\n".join(lines)
 
 
-def _tell_health(lab: Lab, rigs: Sequence[Rig]) -> None:
+def _tell_health(healths: Mapping[str, Health], rigs: Sequence[Rig]) -> None:
     for rig in rigs:
-        found = health(lab.state, rig.id)
-        tell(f"{rig.id} is {found.state}{f' since {found.since}' if found.state == SUSPECT else ''}")
+        found = healths[rig.id]
+        where = "in " if found.state is HealthState.MAINTENANCE else ""
+        since = f" since {found.since}" if found.since and found.state is not HealthState.GOOD else ""
+        tell(f"{rig.id} is {where}{found.state}{since}")
 
 
 def _findings(
-    lab: Lab, rigs: Sequence[Rig], hooks: pluggy.PluginManager, context: RunContext, held: ExitStack
+    pool: Pool, rigs: Sequence[Rig], hooks: pluggy.PluginManager, context: RunContext, held: ExitStack
 ) -> Iterator[Finding]:
     """The DCC side first. Where it cannot be started the rigs are checked none the less, without it."""
     addresses: Mapping[str, Any] = {}
     tried = "start the DCC link"
     try:
-        if services := hooks.hook.harness_start_lab(lab=lab, run=context):
+        if services := hooks.hook.harness_start_lab(lab=pool.lab, run=context):
             held.callback(services.close)
             addresses = services.addresses
         yield Finding("all", "DCC", GOOD, tried, "started" if services else "this lab has none")
@@ -103,45 +101,38 @@ def _findings(
         yield _of("all", "DCC", tried, error)
     for rig in rigs:
         tell(f"checking {rig.id}")
-        yield from _check_rig(lab, rig, hooks, addresses, context)
+        yield from _check_rig(pool, rig, hooks, addresses, context)
 
 
 def _check_rig(
-    lab: Lab, rig: Rig, hooks: pluggy.PluginManager, addresses: Mapping[str, Any], context: RunContext
+    pool: Pool, rig: Rig, hooks: pluggy.PluginManager, addresses: Mapping[str, Any], context: RunContext
 ) -> list[Finding]:
-    """What the plugins find, under the rig's lease; what passed over its ports is kept beside."""
-    with ExitStack() as held:
-        try:
-            held.callback(take(lab.state, rig.id, "harness lab check").release)
+    """What the plugins find, under the rig's lease; a dirty rig in which nothing is wrong is clean then."""
+    findings: list[Finding] = []
+
+    def look(lease: Lease) -> list[Finding]:
+        with closing(AttemptEvidence(context.folder / rig.id)) as kept:  # what passed over its ports
             trace = TraceRouter()
-            trace.current = AttemptEvidence(context.folder / rig.id)
-            held.callback(trace.current.close)
-            found = hooks.hook.harness_check_rig(
-                lab=lab, rig=rig, services=addresses, run=context, trace=trace
-            )
-            if found is None:
-                raise ConfigurationError(
-                    f"no plugin can check rig {rig.id}",
-                    remedy="install the plugin that its lab file speaks of",
-                )
-            findings = list(found)
-        except RigInUse as error:
-            return [Finding(rig.id, "", IN_USE, "lease the rig", error.message, error.remedy, "RigInUse")]
-        except HarnessError as error:
-            findings = [_of(rig.id, "", "check the rig", error)]
-        _write_health(lab, rig, findings, context.run_id)
+            trace.current = kept
+            try:
+                found = check_doors(hooks, pool.lab, rig, addresses, context, trace, lease)
+            except HarnessError as error:
+                if isinstance(error, LabFault) and not error.suspect:
+                    raise
+                found = [_of(rig.id, "", "check the rig", error)]
+        findings.extend(found)
+        return found
+
+    try:
+        with pool.take(rig.id, context.run_id, look) as lease:
+            if not findings:  # else it was dirty, and that was its check
+                pool.health.checked(rig.id, context.run_id, look(lease))
+    except RigTaken as error:
+        return [_of(rig.id, "", "lease the rig", error, IN_USE)]
+    except HarnessError as error:
+        return findings or [_of(rig.id, "", "check the rig", error)]
     return findings
 
 
-def _of(rig: str, part: str, tried: str, error: HarnessError) -> Finding:
-    return Finding(rig, part, BAD, tried, error.message, error.remedy, type(error).__name__)
-
-
-def _write_health(lab: Lab, rig: Rig, findings: Sequence[Finding], run_id: str) -> None:
-    """A good check makes a rig well; what only the lab file has wrong says nothing of the rig."""
-    bad = [each for each in findings if each.state != GOOD]
-    if not bad:
-        now_well(lab.state, rig.id)
-    for each in [each for each in bad if each.family not in _NOT_THE_RIGS][:1]:
-        family = each.family or LabFault.__name__
-        note(lab.state, rig.id, LastFault.now(family, each.found, run_id, each.remedy))
+def _of(rig: str, part: str, tried: str, error: HarnessError, state: str = BAD) -> Finding:
+    return Finding(rig, part, state, tried, error.message, error.remedy, type(error).__name__)

@@ -6,14 +6,22 @@ import os
 import sys
 from collections import Counter
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from harness.execution.attempts import Ended
-from harness.execution.controller import ControllerPlugin
+from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.terminal import TERMINAL
 
+if TYPE_CHECKING:
+    from harness.execution.fork_server import Forks
+
+_INDENT: Final = " " * 12
+_LINES: Final = 4  # of a reason
+_WAITS: Final = 4  # rigs whose wait is shown, unless there is only one more
+_LOWEST: Final = 24  # lines of a terminal
+_AROUND: Final = 8  # lines of the display that are no rig's
 _STYLES = {
     "passed": "green",
     "failed": "bold red",
@@ -38,12 +46,17 @@ class Progress:
         self._plugin: ControllerPlugin | None = None
         self._live: Any = None
         self._lock = RLock()
-        self._kept: list[str] | None = None  # while a question has the terminal
+        self._kept: list[tuple[str, str]] | None = None  # while a question has the terminal
+        self._waits: dict[str, str] = {}  # what rigs wait for
+        self._last = ""  # the test that ended last
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Exports that could not be made, once the run has ended."""
-        return self._plugin.controller.problems if self._plugin else ()
+        """Why the run was stopped, and what could not be written, once it has ended."""
+        if self._plugin is None:
+            return ()
+        stopped = (f"the run was stopped: {self._plugin.stopped}",) if self._plugin.stopped else ()
+        return stopped + self._plugin.controller.problems
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A test module that cannot be read is an error to show in full."""
@@ -61,6 +74,7 @@ class Progress:
         if terminal := session.config.stash.get(TERMINAL, None):
             terminal.screen = self
         plugin.told_to_finish = self._tell_of_the_end
+        plugin.told_of_rig = self.rig_news
         self._planned = len(plugin.controller.to_run)
         if self._quiet:
             return
@@ -83,12 +97,24 @@ class Progress:
         self._by_rig.setdefault(ended.rig, Counter())[ended.result] += 1
         if self._quiet:
             return
-        line = f"{len(self._done):>5}/{self._planned} {_line(ended)}"
+        line = f"{len(self._done):>5}/{self._planned} {ended.result:<11} {ended.rig:<10} {ended.test}"
         with self._lock:
-            if self._live is not None:
-                self._live.update(self._table(ended.test))
+            self._last = ended.test
+            self._update()
             if self._live is None or ended.result != "passed":
-                self._show(line)
+                self._show(line, ended.message.partition("\n")[0])
+
+    def rig_news(self, rig: str, sentence: str) -> None:
+        """What a rig of the run waits for, in words; "" when it is at work again."""
+        with self._lock:
+            known = self._waits.pop(rig, "")
+            if sentence:
+                self._waits[rig] = sentence
+            if sentence == known or self._quiet:
+                return
+            if self._live is None:
+                self._show(f"{rig} waits: {sentence}" if sentence else f"{rig} is at work again")
+            self._update()
 
     def make_way(self) -> None:
         """Show nothing more: a question has the terminal."""
@@ -103,8 +129,8 @@ class Progress:
             kept, self._kept = self._kept or [], None
             if self._live is not None:
                 self._live.start()
-            for line in kept:
-                self._show(line)
+            for line, reason in kept:
+                self._show(line, reason)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -114,13 +140,22 @@ class Progress:
                 self._live.stop()
                 self._live = None
 
-    def _show(self, line: str) -> None:
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """If workers could not be forked, say why."""
+        forks: Forks | None = config.pluginmanager.getplugin("smets1-forks")
+        if forks is not None and forks.lost and not self._quiet:
+            self._tell(forks.lost)
+
+    def _show(self, line: str, reason: str = "") -> None:
+        """A line and, on a terminal below it, why: a reason that is cut off is none."""
         if self._kept is not None:
-            self._kept.append(line)
+            self._kept.append((line, reason))
         elif self._live is None:
-            self._tell(line)
+            self._tell(f"{line}: {reason}" if reason else line)
         else:
-            self._live.console.print(_cut(line), no_wrap=True, overflow="ellipsis")
+            console = self._live.console
+            why = [_folded(reason, console.width)] if reason else []
+            console.print(_cut(line), *why, sep="\n", no_wrap=True, overflow="ellipsis")
 
     def _tell_of_the_end(self) -> None:
         """In a signal handler, which may have come in the midst of a line: nothing is buffered here."""
@@ -137,7 +172,7 @@ class Progress:
 
         console = Console(file=self._screen)
         self._live = Live(
-            self._table(""),
+            self._table(),
             console=console,
             refresh_per_second=8,
             transient=True,
@@ -146,7 +181,7 @@ class Progress:
         )
         self._live.start()
 
-    def _table(self, last: str) -> Any:
+    def _table(self) -> Any:
         from rich.console import Group
         from rich.table import Table
 
@@ -154,16 +189,31 @@ class Progress:
         table.add_column("rig")
         for name, style in _STYLES.items():
             table.add_column(name, style=style, justify="right")
-        for rig, counts in sorted(self._by_rig.items()):
+        for rig, counts in self._rows():
             table.add_row(rig, *(str(counts[name] or "") for name in _STYLES))
         total = sum(self._by_rig.values(), Counter())
         table.add_row("all", *(str(total[name] or "") for name in _STYLES), style="bold")
-        return Group(table, _cut(last))
+        return Group(table, *map(_cut, self._who_waits()), _cut(self._last))
 
+    def _who_waits(self) -> list[str]:
+        lines = [f"{rig} waits: {sentence}" for rig, sentence in sorted(self._waits.items())]
+        more = len(lines) - _WAITS
+        return [*lines[:_WAITS], f"and {more} more rigs wait"] if more > 1 else lines
 
-def _line(ended: Ended) -> str:
-    line = f"{ended.result:<11} {ended.rig:<10} {ended.test}"
-    return f"{line}: {ended.message.splitlines()[0]}" if ended.message else line
+    def _rows(self) -> list[tuple[str, Counter[str]]]:
+        """As many rigs as the terminal has room for: the ones on which not all is well come first."""
+        rigs = sorted(self._by_rig.items())
+        height = self._live.console.height if self._live is not None else _LOWEST
+        room = max(1, height - _AROUND - len(self._who_waits()))
+        if len(rigs) <= room:
+            return rigs
+        rigs.sort(key=lambda rig: rig[1]["passed"] == rig[1].total())
+        rest = sum((counts for _, counts in rigs[room:]), Counter())
+        return [*rigs[:room], (f"{len(rigs) - room} more", rest)]
+
+    def _update(self) -> None:
+        if self._live is not None:
+            self._live.update(self._table())
 
 
 def _cut(line: str) -> Any:
@@ -171,3 +221,13 @@ def _cut(line: str) -> Any:
     from rich.text import Text
 
     return Text(line, no_wrap=True, overflow="ellipsis")
+
+
+def _folded(reason: str, width: int) -> Any:
+    """A reason whole, indented, on as many lines as it takes, up to a few."""
+    import textwrap
+
+    from rich.text import Text
+
+    lines = textwrap.wrap(reason, max(20, width - len(_INDENT)), max_lines=_LINES, placeholder=" …")
+    return Text("\n".join(_INDENT + line for line in lines), style="dim", no_wrap=True, overflow="ellipsis")

@@ -26,6 +26,7 @@ class ResumeOptions:
     answers: Sequence[Path] = ()
     record_answers: Path | None = None
     operator: str = ""
+    wait: float | None = None
     as_json: bool = False
 
 
@@ -56,6 +57,7 @@ def _as_planned(options: ResumeOptions, resumption: Resumption) -> RunOptions:
         answers=options.answers,
         record_answers=options.record_answers,
         operator=options.operator,
+        wait=options.wait,
         as_json=options.as_json,
     )
 

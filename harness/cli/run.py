@@ -34,6 +34,7 @@ class RunOptions:
     answers: Sequence[Path] = ()
     record_answers: Path | None = None
     operator: str = ""
+    wait: float | None = None
     as_json: bool = False
 
 
@@ -58,7 +59,7 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
     if code == pytest.ExitCode.USAGE_ERROR:
         return ExitCode.USAGE
     for problem in progress.problems:
-        tell(f"{problem}; once it is put right: harness ttm heatmap {folder}")
+        tell(problem)
     if not (folder / PLAN).is_file():
         tell("ended before the plan was frozen: nothing was run, and nothing is recorded")
         return _of_no_outcomes(code)
@@ -98,6 +99,8 @@ def _arguments(options: RunOptions, run_id: str) -> list[str]:
     arguments += [f"--operator={options.operator}"]
     if options.record_answers is not None:
         arguments.append(f"--record-answers={options.record_answers}")
+    if options.wait is not None:
+        arguments.append(f"--wait={options.wait}")
     if options.seed is not None:
         arguments.append(f"--seed={options.seed}")
     if options.keyword:

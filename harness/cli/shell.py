@@ -13,7 +13,6 @@ from harness.cli.device import Held, Target, in_hand
 from harness.cli.output import ExitCode, tell
 from harness.domain.baseline import deviations
 from harness.domain.errors import HarnessError, LabFault
-from harness.rigs.health import now_suspect
 
 _HISTORY: Final = 1000  # lines
 
@@ -51,7 +50,7 @@ class _Prompt(code.InteractiveConsole):
     def showtraceback(self) -> None:
         error = sys.exc_info()[1]
         if isinstance(error, LabFault):
-            now_suspect(self._held.lab.state, self._held.rig.rig.id, error, self._held.run)
+            self._held.pool.health.fault(self._held.rig.rig.id, error, self._held.run)
         if isinstance(error, HarnessError):
             self.write(f"{type(error).__name__}: {error}\n")
         else:

@@ -7,18 +7,24 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.cli.grip import self_check
 from harness.cli.output import ExitCode, answer_json, tell
 from harness.config import load_lab
 from harness.domain.errors import ConfigurationError
 from harness.domain.lab import Lab, Rig
 from harness.domain.stand_in import DccPorts, Listing, Port
 from harness.execution.context import new_run_id
+from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
-from harness.rigs.lease import take
+from harness.rigs.lease_words import StaleLease
+from harness.rigs.pool import Pool
+
+if TYPE_CHECKING:
+    from harness.rigs.leases import Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +40,27 @@ class SimulateOptions:
 
 
 def simulate(options: SimulateOptions) -> ExitCode:
-    """Hold the rigs' leases, stand the lab up, say where it listens, and wait for Ctrl-C or SIGTERM."""
+    """Hold the rigs' leases, stand the lab up, say where it listens, and wait for Ctrl-C or SIGTERM.
+
+    Who loses a lease, because somebody has ended it, stops as well.
+    """
     lab = load_lab(options.lab)
     rigs = chosen_rigs(lab, options.rigs)
     name = f"simulate-{new_run_id()}"
     run = RunContext(name, (options.runs / name).resolve(), lab.seed, tuple(options.faults))
-    hooks = plugin_manager(lab.plugins).hook
-    with _asked_to_stop() as wait, ExitStack() as held:
+    plugins = plugin_manager(lab.plugins)
+    lost: list[Lease] = []
+    with _asked_to_stop() as (wait, stop), ExitStack() as held:
+
+        def lose(lease: Lease) -> None:
+            lost.append(lease)
+            stop()
+
+        pool = held.enter_context(Pool(lab, login_name(), on_lost=lose))
         for rig in rigs:
-            held.callback(take(lab.state, rig.id, "harness simulate").release)
-        standing = hooks.harness_stand_up(lab=lab, rigs=rigs, run=run, base_port=options.base_port)
+            check = self_check(plugins, lab, rig, replace(run, faults=()))
+            held.callback(pool.take(rig.id, "harness simulate", check).release)
+        standing = plugins.hook.harness_stand_up(lab=lab, rigs=rigs, run=run, base_port=options.base_port)
         if standing is None:
             raise ConfigurationError(
                 f"no plugin can stand lab {lab.name} up", remedy="install the plugin that its lab file needs"
@@ -52,6 +69,8 @@ def simulate(options: SimulateOptions) -> ExitCode:
         show(standing.listing, as_json=options.as_json)
         sys.stdout.flush()  # who reads a pipe waits for it
         wait()
+    if lost:
+        raise StaleLease(f"stopped: {lost[0]} has ended", remedy="see who has the rig now: harness rigs")
     tell("stopped")
     return ExitCode.GOOD
 
@@ -72,8 +91,8 @@ def chosen_rigs(lab: Lab, names: Sequence[str]) -> tuple[Rig, ...]:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], object]]:
-    """Gives what waits for Ctrl-C or SIGTERM; one that came earlier ends the wait at once.
+def _asked_to_stop() -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """Gives what waits for Ctrl-C or SIGTERM, and what ends the wait; one that came earlier ends it at once.
 
     A pipe carries it, for a signal handler may not touch a lock that the interrupted code holds.
     """
@@ -81,7 +100,7 @@ def _asked_to_stop() -> Iterator[Callable[[], object]]:
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(each, lambda *_: os.write(asking, b".")) for each in signals]
     try:
-        yield lambda: os.read(waiting, 1)
+        yield lambda: os.read(waiting, 1), lambda: os.write(asking, b".")
     finally:
         for each, handler in zip(signals, before, strict=True):
             signal.signal(each, handler)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from harness.config import checks
-from harness.config.bench import ReadBench, read_benches
 from harness.config.catalogue import read_catalogue
 from harness.config.document import Document, Place, read_document
 from harness.config.models import (
@@ -48,6 +47,9 @@ from harness.domain.lab import (
     ServiceUserIdentity,
     Simulation,
 )
+
+if TYPE_CHECKING:
+    from harness.config.bench import ReadBench
 
 M = TypeVar("M", bound=BaseModel)
 STATE_VARIABLE: Final = "HARNESS_STATE"
@@ -95,7 +97,7 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     checks.check_dmcs(dmcs, models, problems)
     checks.check_epcl(epcl, dmcs, problems)
     checks.check_rigs(rigs, dmcs, models, problems)
-    benches = read_benches(document, rigs.items, problems)
+    benches = _benches(document, rigs.items, problems)
     if lab is None:
         raise FileProblems(problems.found)
     checks.check_lab(document, lab, rigs, environments, problems)
@@ -103,6 +105,15 @@ def _read(path: Path, problems: Problems) -> LabFiles:
         document=document, lab=lab, rigs=rigs.items, models=models.items, dmcs=dmcs.items, epcl=epcl.items,
         environments=environments.items, catalogue=catalogue, benches=benches,
     )  # fmt: skip
+
+
+def _benches(document: Document, rigs: Mapping[str, RigFile], problems: Problems) -> Mapping[str, ReadBench]:
+    """The benches by rig; the models of a bench take longer to make than a lab without one to read."""
+    if not any(rig.bench for rig in rigs.values()):
+        return {}
+    from harness.config.bench import read_benches
+
+    return read_benches(document, rigs, problems)
 
 
 def _lab_document(path: Path, problems: Problems) -> Document:
@@ -187,6 +198,7 @@ class _Building:
             packs=_named(files.document, "packs"),
             plugins=tuple(lab.plugins),
             evidence_key=lab.evidence.key if lab.evidence else "",
+            database=lab.database or "",
         )
 
     def dmc(self, id_: str, item: DmcFile) -> DeviceModelCombination:
@@ -198,7 +210,7 @@ class _Building:
 
     def rig(self, id_: str, item: RigFile) -> Rig:
         dmc = self.dmcs[item.dmc]
-        bench = self.files.benches.get(id_, ReadBench(parameters=item.bench))
+        bench = self.files.benches.get(id_)
         return Rig(
             id=id_,
             dmc=dmc,
@@ -207,8 +219,8 @@ class _Building:
             mprn=item.mprn or "",
             export_mpan=item.export_mpan or "",
             simulation=_simulation(item),
-            bench=bench.parameters,
-            modbus=bench.modbus,
+            bench=bench.parameters if bench else item.bench,
+            modbus=bench.modbus if bench else None,
             controller=Controller(**dict(item.controller)) if item.controller else None,
             captures={name: CaptureLine(**dict(line)) for name, line in item.captures.items()},
             place=item.place,

@@ -5,6 +5,7 @@ The editor's schema (:func:`harness.config.json_schema`) and the error messages 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -48,6 +49,12 @@ def _reference(value: Any, info: ValidationInfo, *keys: str | int) -> Any:
     return f"file:{folder / name}" if scheme == "file" and folder else str(value)
 
 
+def _database(value: Any, info: ValidationInfo) -> Any:
+    """A URL, or the reference of one, as which alone it may have a password."""
+    is_url = isinstance(value, str) and "://" in value and not _HAS_A_PASSWORD.search(value)
+    return value if is_url else _reference(value, info)
+
+
 def _parameters(value: Any, info: ValidationInfo, *keys: str | int) -> Any:
     """Scalars as YAML reads them, at any depth; what sounds like a secret must be a reference."""
     if isinstance(value, Mapping):
@@ -59,6 +66,8 @@ def _parameters(value: Any, info: ValidationInfo, *keys: str | int) -> Any:
     return value.value if isinstance(value, Written) else value
 
 
+_HAS_A_PASSWORD = re.compile(r"://[^/@]*:[^/]*@|[?&]password=", re.IGNORECASE)
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name30 = Annotated[str, StringConstraints(min_length=1, max_length=30)]  # as DUIS limits them
 Firmware = Annotated[str, StringConstraints(min_length=1, max_length=8)]
@@ -67,6 +76,11 @@ Mpan = Annotated[str, _checked(identifiers.mpan)]
 Mprn = Annotated[str, _checked(identifiers.mprn)]
 Reference = Annotated[
     str, BeforeValidator(lambda value, info: _reference(value, info)), Field(pattern="^(env|file):.+")
+]
+Database = Annotated[
+    str,
+    BeforeValidator(lambda value, info: _database(value, info)),
+    Field(pattern=r"^((env|file):.+|postgres(ql)?://\S+)$"),
 ]
 SystemTitle = Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{16}$")]
 Parameters = Annotated[dict[str, Any], BeforeValidator(lambda value, info: _parameters(value, info))]
@@ -358,4 +372,10 @@ class LabFile(FileModel):
     plugins: list[Text] = Field(default_factory=list, description="Python modules with hook implementations")
     dcc: DccFile = Field(description="the connection to the DCC")
     evidence: EvidenceFile | None = Field(None, description="how a run is sealed; without it, unsigned")
+    database: Database | None = Field(
+        None,
+        description="where leases and healths are kept, for a lab that several hosts share: "
+        "postgresql://user@host/name without a password, or the reference (env:NAME, file:path) of a URL; "
+        "without it, in the state folder",
+    )
     rigs: dict[str, SkipValidation[RigFile]] = Field(description="the rigs, by their id", min_length=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -61,6 +62,12 @@ class ManifestFile(FileModel):
     deadline: float = Field(
         0.0, description="seconds of real time after which a test without such a mark is stopped", ge=0
     )
+    expected: float = Field(
+        0.0, description="seconds that a test without such a mark is guessed to last", ge=0, lt=math.inf
+    )
+    stages: list[Text] = Field(
+        [], description="the order that tests marked with these names are run in, on each installation"
+    )
     select: list[Text] = Field(
         description="modules (module.py) or tests (module.py::test_name) below the packs folder", min_length=1
     )
@@ -94,6 +101,9 @@ def load_pack(path: Path, folder: Path) -> Pack:
         _selection(entry, folder.resolve(), document, index, problems)
         for index, entry in enumerate(file.select)
     )
+    for index, stage in enumerate(file.stages):
+        if stage in file.stages[:index]:
+            problems.add(path, document.line(("stages", index)), f"stage {stage!r} stands there twice")
     problems.tell()
     return Pack(
         name=path.stem,
@@ -108,6 +118,8 @@ def load_pack(path: Path, folder: Path) -> Pack:
         manifest=path,
         digest=_digest(path, folder.resolve(), selections),
         deadline=file.deadline,
+        expected=file.expected,
+        stages=tuple(file.stages),
     )
 
 

@@ -32,15 +32,21 @@ class LabFault(HarnessError):
     """The lab stood in the way: the attempt is *blocked* and another rig may take the test.
 
     ``suspect`` says whether the rig's health suffers by it. It does not where something outside the rig
-    failed, or where the rig merely was never given what is asked of it.
+    failed, or where the rig merely was never given what is asked of it. ``part`` is where it was met: a
+    device type, ``bench``, ``controller`` or ``capture``; empty where it was at no part of a rig.
     """
 
     suspect: bool = True
+    part: str = ""
 
-    def __init__(self, message: str, *, remedy: str = "", suspect: bool | None = None) -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", suspect: bool | None = None, part: str = ""
+    ) -> None:
         super().__init__(message, remedy=remedy)
         if suspect is not None:
             self.suspect = suspect
+        if part:
+            self.part = part
 
 
 class TransportLost(LabFault):
@@ -56,6 +62,8 @@ class LinkLost(LabFault):
 class BenchFault(LabFault):
     """Bench I/O refused, did not answer, or read back something other than was written."""
 
+    part = "bench"
+
 
 class BeyondBench(BenchFault):
     """More is asked of the bench than it has, or than the lab file allows; the rig is well. Use another."""
@@ -66,11 +74,14 @@ class BeyondBench(BenchFault):
 class ControllerFault(LabFault):
     """The rig's controller refused, is not the one that is pinned, or lacks what was asked of it."""
 
+    part = "controller"
+
 
 class CaptureUnavailable(LabFault):
     """Traffic cannot be captured or read: a tool, a privilege or a library is missing."""
 
     suspect = False
+    part = "capture"
 
 
 class OperatorAbsent(LabFault):

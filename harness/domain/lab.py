@@ -245,7 +245,7 @@ class Lab:
 
     name: str
     file: Path
-    state: Path  # counters and leases: kept across runs, one folder a lab
+    state: Path  # counters, leases and healths: kept across runs, one folder a lab
     seed: int
     environment: Environment
     dmcs: tuple[DeviceModelCombination, ...]
@@ -257,6 +257,8 @@ class Lab:
     packs: Path
     plugins: tuple[str, ...] = ()
     evidence_key: str = ""  # reference of the key that seals runs; empty: a lab of twins makes its own
+    # Where leases and healths are kept: a URL without a password, or a reference of one that may have one.
+    database: str = field(default="", metadata={"secret": True})  # empty: SQLite in the state folder
 
     def rig(self, rig_id: str) -> Rig:
         """The rig of that id; :class:`KeyError` where the lab has none."""

@@ -37,6 +37,8 @@ class Pack:
     manifest: Path
     digest: str
     deadline: float = 0.0  # seconds of real time that a test may last which has no such mark; 0: it says none
+    expected: float = 0.0  # seconds that a test is guessed to last which has no such mark; 0: it says none
+    stages: tuple[str, ...] = ()  # the order that tests marked with them are run in, on each installation
 
     @property
     def modules(self) -> tuple[Path, ...]:

@@ -41,6 +41,5 @@ def secret_references(value: Any, *, secret: bool = False) -> Iterator[str]:
             yield from secret_references(item, secret=secret)
     elif is_dataclass(value):
         for field in fields(value):
-            yield from secret_references(
-                getattr(value, field.name), secret=secret or names_a_secret(field.name)
-            )
+            of_it = field.metadata.get("secret", False) or names_a_secret(field.name)
+            yield from secret_references(getattr(value, field.name), secret=secret or of_it)

@@ -10,17 +10,18 @@ import itertools
 import json
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from harness.domain.errors import LabFault
 from harness.domain.words import AttemptResult, Cause
 from harness.execution.context import Settings
 from harness.execution.planning import CASE, Case, planned_id
 from harness.execution.rig_keeper import RigKeeper
-from harness.execution.verdict import PASSED, Overdue, Verdict, judge, worse
+from harness.execution.verdict import PASSED, Overdue, Verdict, judge, lab_faults, worse
 from harness.records.canonical import digest_of_file
 from harness.records.evidence import AttemptEvidence, evidence_folder
 from harness.records.journal import Journal
@@ -43,6 +44,7 @@ class Attempt:
     began: float  # monotonic seconds
     lab_started: datetime | None = None  # none yet where the attempt is the one that opens the rig
     verdict: Verdict = PASSED
+    faults: list[LabFault] = field(default_factory=list)
     in_doubt: bool = False  # a lab fault, or a hang, in any of its phases, whatever the verdict
     trace: list[str] = field(default_factory=list)
 
@@ -59,7 +61,8 @@ class Ended:
 
     def tell(self, report: pytest.TestReport) -> None:
         """Let the report carry it."""
-        report.user_properties.append((_ENDED, json.dumps(asdict(self))))
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        report.user_properties.append((_ENDED, json.dumps(fields)))
 
     @classmethod
     def of(cls, report: pytest.TestReport) -> Ended | None:
@@ -105,7 +108,8 @@ class AttemptRecorder:
         case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]  # parametrised by us
         attempt = self._begin(planned_id(item), case)
         result = yield
-        self._finish(attempt)
+        if attempt.in_doubt:
+            self._keeper.put_down()  # what has broken stays broken: the next attempt takes the rig anew
         return result
 
     def _begin(self, test: str, case: Case) -> Attempt:
@@ -128,7 +132,7 @@ class AttemptRecorder:
             worker=self._worker,
         )
         self.current = attempt
-        self._keeper.trace.current = evidence
+        self._keeper.trace.begins(attempt.id, test, number, evidence)
         self._keeper.follow_clock()
         attempt.lab_started = self._keeper.lab_time()
         return attempt
@@ -141,9 +145,9 @@ class AttemptRecorder:
         raise AssertionError("the numbers have ended")
 
     def _finish(self, attempt: Attempt) -> None:
-        self._keeper.trace.current = None
-        attempt.evidence.close()
+        """The end, on disk before anybody is told of it."""
         verdict = attempt.verdict
+        self._keeper.trace.ends(verdict.result, verdict.message)
         self.journal.write(
             "attempt_finished",
             attempt=attempt.id,
@@ -159,8 +163,7 @@ class AttemptRecorder:
             evidence=attempt.evidence.files(),
         )
         self.current = None
-        if attempt.in_doubt:
-            self._keeper.close()  # what has broken stays broken: the next attempt takes the rig anew
+        self._keeper.judged(attempt.rig, attempt.faults, in_doubt=attempt.in_doubt)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -177,10 +180,10 @@ class AttemptRecorder:
             overdue = isinstance(call.excinfo.value, Overdue)
             attempt.in_doubt |= overdue or verdict.cause is Cause.LAB
             attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
-            self._keeper.under_suspicion(attempt.rig, call.excinfo.value)
+            attempt.faults.extend(lab_faults(call.excinfo.value))
             if verdict.result is AttemptResult.BLOCKED:
                 report.user_properties.append((_BLOCKED, verdict.message))
-        self.journal.write(
+        self.journal.add(  # goes to the disk with the attempt's end
             "attempt_phase",
             attempt=attempt.id,
             phase=report.when,
@@ -188,6 +191,7 @@ class AttemptRecorder:
             seconds=round(report.duration, 4),
         )
         if report.when == "teardown":
+            self._finish(attempt)
             self._ended(attempt).tell(report)
         return report
 
@@ -198,6 +202,6 @@ class AttemptRecorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Put the rig down before anything else ends."""
-        self._keeper.close()
+        self._keeper.end()
         if self._journal is not None:
             self._journal.close()

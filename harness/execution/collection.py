@@ -16,15 +16,21 @@ class PackCollection:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._case: Case | None = None  # of the test in hand
         home = str(settings.lab.packs.resolve().parent)
         if home not in sys.path:  # so that test modules can import what they share
             sys.path.insert(0, home)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fixture ``planned_case`` could ask ``request``, which would cost each test more than a journal."""
+        self._case = item.callspec.params[CASE]  # type: ignore[attr-defined]  # parametrised by us
+
     @pytest.fixture(autouse=True)
-    def planned_case(self, request: pytest.FixtureRequest) -> Case:
+    def planned_case(self) -> Case:
         """The planning of this test: its pack, EPCL entry and device type."""
-        case: Case = request.param
-        return case
+        assert self._case is not None
+        return self._case
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Parametrise a test by its plannings."""

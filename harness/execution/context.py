@@ -5,6 +5,7 @@ Workers unpickle it, so nothing heavy is imported here: a worker is ready when i
 
 from __future__ import annotations
 
+import math
 import pickle
 import secrets
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ class Settings:
     started: datetime  # aware UTC
     cycle: str = ""
     answers: tuple[PreparedAnswer, ...] = ()  # to what tests ask of the engineer
+    owner: str = ""  # the person for whom the run holds its rigs
+    wait: float = math.inf  # seconds that a rig is waited for which somebody else has
 
     @property
     def folder(self) -> Path:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import itertools
+import os
 import signal
 import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final
+from typing import Final
 
 import pytest
 
@@ -59,7 +60,8 @@ class Deadlines:
         self._lone = lone
         self._seconds = 0.0
         self._ends = 0.0  # monotonic seconds
-        self._stacks: IO[bytes] | None = None
+        self._stacks: int | None = None  # a descriptor: a file object would cost each test more
+        self._stacks_path = ""
         self._in_phase = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -114,7 +116,8 @@ class Deadlines:
         if not self._seconds or attempt is None or threading.current_thread() is not threading.main_thread():
             return
         self._ends = time.monotonic() + self._seconds
-        self._stacks = (attempt.evidence.folder / STACKS).open("w+b")
+        self._stacks_path = f"{attempt.evidence.folder}/{STACKS}"
+        self._stacks = os.open(self._stacks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         signal.signal(signal.SIGALRM, self._rung)
         signal.setitimer(signal.ITIMER_REAL, self._seconds, self._grace)
         self._watch()
@@ -148,17 +151,17 @@ class Deadlines:
 
     def _keep_stacks(self) -> None:
         attempt = self._recorder.current
-        if self._stacks is not None and attempt is not None:
-            self._stacks.seek(0)
-            if content := self._stacks.read():
-                attempt.evidence.attach("where each thread was when the deadline had come", content)
+        if self._stacks is None or attempt is None:
+            return
+        if size := os.fstat(self._stacks).st_size:
+            content = os.pread(self._stacks, size, 0)
+            attempt.evidence.attach("where each thread was when the deadline had come", content)
 
     def _disarm(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         if self._stacks is not None:
-            path, stacks = Path(str(self._stacks.name)), self._stacks
-            self._stacks = None
-            stacks.close()
+            stacks, self._stacks = self._stacks, None
+            os.close(stacks)
             with contextlib.suppress(FileNotFoundError):
-                path.unlink()  # what was in it is kept among the steps
+                os.unlink(self._stacks_path)  # noqa: PTH108  # what was in it is kept among the steps

@@ -23,6 +23,8 @@ class Discretion:
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Outermost, and so after everybody else has said what they have to say."""
         report = yield
+        if not hidden.knows_any:
+            return report
         if isinstance(report.longrepr, tuple):
             path, line, reason = report.longrepr
             report.longrepr = (path, line, hidden.of_text(reason))

@@ -29,11 +29,20 @@ from harness.execution.rig_keeper import RigKeeper
 
 
 class PackFixtures:
-    """The fixtures of pack tests; docstrings show in ``pytest --fixtures``."""
+    """The fixtures of pack tests; docstrings show in ``pytest --fixtures``.
 
-    def __init__(
+    Tests are collected with them; the rig that they serve may come later, by :meth:`serve`.
+    """
+
+    _keeper: RigKeeper
+    _recorder: AttemptRecorder
+    _answers: Sequence[PreparedAnswer]
+    _desk: str
+
+    def serve(
         self, keeper: RigKeeper, recorder: AttemptRecorder, answers: Sequence[PreparedAnswer], desk: str
     ) -> None:
+        """Give tests the rig that is kept there; ``desk`` is where the engineer is asked."""
         self._keeper = keeper
         self._recorder = recorder
         self._answers = answers

@@ -26,6 +26,14 @@ CASE = "planned_case"
 """Name of the fixture that every planned test is parametrised by."""
 DEADLINE = "deadline"
 """Name of the mark that says how long a test may last."""
+EXPECTED = "expected"
+"""Name of the mark that guesses how long a test lasts."""
+STAGE = "stage"
+"""Name of the mark that gives a test its place in the order of its pack."""
+STATE = "installation_state"
+"""Name of the mark that says in what state a test needs the installation to be."""
+GUESS = 10.0
+"""Seconds that a test is expected to last where no earlier run, mark or pack says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +58,44 @@ def marked(source: Any, name: str) -> tuple[str, ...]:
 
 def marked_deadline(item: pytest.Item) -> float | None:
     """Seconds of real time that ``@pytest.mark.deadline(seconds)`` gives a test; a wrong mark is an error."""
-    mark = next(item.iter_markers(DEADLINE), None)  # the closest one
+    return _marked_seconds(item, DEADLINE)
+
+
+def _marked_seconds(item: pytest.Item, name: str) -> float | None:
+    """The one number of a mark, the closest to the test."""
+    mark = next(item.iter_markers(name), None)
     if mark is None:
         return None
     seconds = mark.args[0] if len(mark.args) == 1 and not mark.kwargs else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{DEADLINE}(…) takes one number, of seconds")
+        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{name}(…) takes one number, of seconds")
     return float(seconds)
+
+
+def _marked_word(item: pytest.Item, name: str) -> str:
+    """The one word of a mark, the closest to the test; empty where the test has no such mark."""
+    mark = next(item.iter_markers(name), None)
+    if mark is None:
+        return ""
+    word = mark.args[0] if len(mark.args) == 1 and not mark.kwargs else None
+    if not isinstance(word, str) or not word.strip():
+        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{name}(…) takes one word")
+    return word
+
+
+def _stage(item: pytest.Item, pack: Pack) -> tuple[str, int]:
+    """The stage of a test, and its place in the pack's order, from 1; ``("", 0)`` where it has none."""
+    stage = _marked_word(item, STAGE)
+    if not stage:
+        return "", 0
+    if stage not in pack.stages:
+        from harness.config.problems import nearest
+
+        raise pytest.UsageError(
+            f"{item.nodeid}: pack {pack.name} has no stage {stage!r} ({nearest(stage, pack.stages)}); "
+            f"its stages are those of {pack.manifest}"
+        )
+    return stage, 1 + pack.stages.index(stage)
 
 
 def cases(
@@ -108,7 +147,7 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
     """The plan's line for a collected item.
 
     :class:`pytest.UsageError` (a collection error) where it names an id that the TTM lacks, an SRV that the
-    catalogue lacks, or no TTM id that is about its device.
+    catalogue lacks, a stage that its pack lacks, or no TTM id that is about its device.
     """
     case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]  # parametrised by us
     function = item.function  # type: ignore[attr-defined]  # a test function, as planned
@@ -121,6 +160,7 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
             f"{item.nodeid}: no TTM id for {case.device}; mark it with @pytest.mark.ttm(…)"
         )
     marked_deadline(item)  # says here and now where it is wrong
+    stage, stage_order = _stage(item, case.pack)
     groups = marked(item, "functional_group")
     rigs = lab.rigs_of(case.entry.dmc.id)
     return PlannedTest(
@@ -139,6 +179,10 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
         release=case.pack.release,
         test_phase=case.pack.test_phase,
         not_run="" if rigs else f"no rig of DMC {case.entry.dmc.id} in lab {lab.name}",
+        stage=stage,
+        stage_order=stage_order,
+        expected=_marked_seconds(item, EXPECTED) or case.pack.expected or GUESS,
+        state=_marked_word(item, STATE),
     )
 
 

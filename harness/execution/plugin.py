@@ -7,6 +7,9 @@ of an environment that the harness is installed in.
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import math
 import os
 from collections.abc import Generator
 from typing import Any
@@ -20,6 +23,9 @@ _MARKS = (
     "duis_schema: rests on the DCC's check against the schema; not planned on a simulated lab without it",
     "functional_group(name): the functional group of the heatmap",
     "deadline(seconds): how long, in real time, the test may last before it is stopped",
+    "expected(seconds): a first guess how long the test lasts; measured durations outweigh it",
+    "stage(name): the stage of its pack's order that the test belongs to, on one installation",
+    "installation_state(name): tests that need the installation in the same state are grouped",
 )
 
 
@@ -53,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--operator", default="", metavar="NAME", help="who answers here (default: who is logged in)"
+    )
+    group.addoption(
+        "--wait",
+        type=float,
+        default=math.inf,
+        metavar="SECONDS",
+        help="how long to wait for a rig that somebody else has (default: as long as it takes)",
     )
     for xdist in parser.getgroup("xdist").options:
         if "-n" in xdist.names():
@@ -95,7 +108,21 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
     if config.getoption("pack"):
-        _set_up(config)
+        with _without_collecting():
+            _set_up(config)
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Generator[None]:
+    """Nothing of what is imported and read now is garbage: looking for it would take a tenth of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # nor does the run look through it again and again
+        if collects:
+            gc.enable()
 
 
 def _set_up(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.config.packs import load_pack, manifests
 from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.lab import Lab
+from harness.execution.chains import with_earlier_stages
 from harness.records.plan import Plan, PlannedPack, PlannedRig, PlannedTest
 from harness.records.run import read_run
 from harness.records.run_lock import RunLock
@@ -51,7 +52,7 @@ def taken_up(folder: Path, lab: Lab, *, blocked: bool = False) -> Iterator[Resum
     lock = RunLock.take(folder)
     try:
         record = read_run(folder)
-        left = record.left(blocked=blocked)
+        left = tuple(with_earlier_stages(record.left(blocked=blocked), record.plan.tests))
         refuse_changes(record.plan, lab, {test.dmc for test in left})
         ended = bool(record.parts and record.parts[-1].reason)
         yield Resumption(folder=folder, plan=record.plan, left=left, lock=lock, ended=ended)

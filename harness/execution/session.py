@@ -13,9 +13,12 @@ from harness.config.packs import find_packs
 from harness.config.ttm import load_ttm
 from harness.execution.collection import PackCollection
 from harness.execution.context import Settings, new_run_id
-from harness.execution.controller import Controller, ControllerPlugin, as_usage_error, rigs_in_use
+from harness.execution.controller import Controller, as_usage_error, rigs_in_use
+from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.desk import open_desk
+from harness.execution.fork_server import begin_forking, fork_workers
 from harness.execution.resumption import Resumption
+from harness.execution.terminal import login_name
 from harness.execution.worker import run_tests_here
 from harness.hooks import RunContext, plugin_manager
 from harness.records.redaction import hide_secrets_of
@@ -27,6 +30,7 @@ _RIGS = pytest.StashKey[int]()
 
 def count_rigs(config: pytest.Config) -> int:
     """How many workers ``-n rigs`` means."""
+    begin_forking(config)
     with as_usage_error():
         config.stash[_RIGS] = len(rigs_in_use(_settings(config), resumption_of(config)))
     return config.stash[_RIGS]
@@ -52,7 +56,9 @@ def set_up_controller(config: pytest.Config) -> None:
     controller = Controller(settings, ttm, hooks, resumption_of(config))
     plugin = ControllerPlugin(controller, tuple(config.args), distributed=distributed)
     config.pluginmanager.register(plugin, "smets1-controller")
-    if not distributed:
+    if distributed:
+        fork_workers(config, settings)
+    else:
         run_tests_here(config, settings, hooks, controller.services, desk=desk.address if desk else "")
 
 
@@ -98,4 +104,6 @@ def _read_settings(config: pytest.Config) -> Settings:
         started=started,
         cycle=config.getoption("cycle"),
         answers=load_answers(map(Path, config.getoption("answers"))),
+        owner=config.getoption("operator") or login_name(),
+        wait=config.getoption("wait"),
     )

@@ -42,7 +42,7 @@ class Terminal:
         """The terminal on standard input; ``None`` where that is none, or belongs to another job."""
         if not os.isatty(0) or _in_the_background():
             return None
-        return cls(os.dup(0), operator or _login_name())
+        return cls(os.dup(0), operator or login_name())
 
     def fileno(self) -> int:
         """For a selector: readable when a line has been typed."""
@@ -94,7 +94,8 @@ def _in_the_background() -> bool:
         return False
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Who this process works for."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # 3.13 says the one, versions before it the other

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pluggy
 import pytest
@@ -21,21 +23,49 @@ from harness.execution.worker_loop import WorkerLoop
 from harness.hooks import plugin_manager
 from harness.records.run_lock import work_on
 
+FIXTURES: Final = "smets1-fixtures"
+_NEEDED: Final = ("harness.rigs.pool", "sqlalchemy.dialects.sqlite")  # by a worker when it asks for its rig
+
 
 def set_up_worker(config: pytest.Config) -> None:
-    """A worker collects what the controller does, and runs what it is sent, on the rig that it has."""
+    """A worker collects what the controller does, and runs what it is sent, on the rig that it has.
+
+    Without a rig it is what workers are forked from (:mod:`harness.execution.fork_template`).
+    """
+    context = _context(config)
+    config.args = list(context.arguments)
+    config.pluginmanager.register(PackCollection(context.settings), "smets1-collection")
+    config.pluginmanager.register(PackFixtures(), FIXTURES)
+    if context.rig:
+        take_up(config)
+
+
+def take_up(config: pytest.Config) -> WorkerLoop:
+    """Be the worker of a rig from here on, whether the tests have been collected yet or not."""
     leave_the_terminals_group()
-    given: Mapping[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's
-    context = WorkerContext.unpack(given[WORKER_INPUT])
+    context = _context(config)
     settings = context.settings
     config.add_cleanup(work_on(settings.folder).close)
-    config.args = list(context.arguments)
-    config.pluginmanager.register(PackCollection(settings), "smets1-collection")
-    config.pluginmanager.register(WorkerLoop(), "smets1-worker-loop")
     hooks = plugin_manager(settings.lab.plugins)
-    run_tests_here(
-        config, settings, hooks, lambda: context.services, rig=context.rig, desk=given.get(DESK, "")
-    )
+    desk = config.workerinput.get(DESK, "")  # type: ignore[attr-defined]  # xdist's
+    services = context.services
+    keeper = run_tests_here(config, settings, hooks, lambda: services, rig=context.rig, desk=desk)
+    loop = WorkerLoop(keeper)
+    config.pluginmanager.register(loop, "smets1-worker-loop")
+    return loop
+
+
+def import_all(config: pytest.Config) -> None:
+    """Import what a worker will need when it opens a rig of this lab: its forks have it then."""
+    lab = _context(config).settings.lab
+    needed = plugin_manager(lab.plugins).hook.harness_preload(lab=lab)
+    for name in itertools.chain(_NEEDED, *needed):
+        importlib.import_module(name)
+
+
+def _context(config: pytest.Config) -> WorkerContext:
+    given: Mapping[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's
+    return WorkerContext.unpack(given[WORKER_INPUT])
 
 
 def run_tests_here(
@@ -46,7 +76,7 @@ def run_tests_here(
     *,
     rig: str = "",
     desk: str = "",
-) -> None:
+) -> RigKeeper:
     """Register what journals attempts and gives tests their fixtures; bound to a rig, or to none.
 
     ``desk`` is where questions to the engineer go; empty without a terminal.
@@ -56,4 +86,9 @@ def run_tests_here(
     recorder = AttemptRecorder(settings, keeper, f"rig-{rig}" if rig else "alone")
     config.pluginmanager.register(recorder, "smets1-attempts")
     config.pluginmanager.register(Deadlines(settings, recorder, lone=not rig), "smets1-deadlines")
-    config.pluginmanager.register(PackFixtures(keeper, recorder, settings.answers, desk), "smets1-fixtures")
+    fixtures: PackFixtures | None = config.pluginmanager.getplugin(FIXTURES)
+    if fixtures is None:
+        fixtures = PackFixtures()
+        config.pluginmanager.register(fixtures, FIXTURES)
+    fixtures.serve(keeper, recorder, settings.answers, desk)
+    return keeper

@@ -38,11 +38,13 @@ class Change:
     what: str
 
 
-def digests_of(path: Path) -> tuple[str, Blocks]:
+def digests_of(path: Path | str) -> tuple[str, Blocks]:
     """The digest of a file and those of its blocks, in one reading."""
-    whole, size, digests = hashlib.sha256(), 0, []
-    with path.open("rb") as file:
-        while piece := file.read(_READ * BLOCK):
+    with open(path, "rb") as file:  # noqa: PTH123  # many are read, and paths of text are cheap
+        first = file.read(BLOCK)  # the whole of most files
+        whole, size = hashlib.sha256(first), len(first)
+        digests = [whole.hexdigest()] if first else []
+        while len(first) == BLOCK and (piece := file.read(_READ * BLOCK)):
             whole.update(piece)
             size += len(piece)
             digests += [_sha256(piece[at : at + BLOCK]) for at in range(0, len(piece), BLOCK)]

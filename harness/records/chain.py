@@ -52,6 +52,8 @@ class Link:
 
 def order_problems(file: str, links: Sequence[Link]) -> Iterator[Problem]:
     """Lines that were lost, added, moved or forged; a line whose digest does not hold is told elsewhere."""
+    if _is_whole(links):
+        return
     kept, seen = [], set[int]()
     for link in (link for link in links if link.held):
         if link.seq in seen:
@@ -64,6 +66,16 @@ def order_problems(file: str, links: Sequence[Link]) -> Iterator[Problem]:
     for before, after in pairwise(links):
         if before.held and after.held and after.seq == before.seq + 1 and after.prev != before.sha:
             yield _at(file, after, "the chain is broken: this event does not follow the line before it")
+
+
+def _is_whole(links: Sequence[Link]) -> bool:
+    """Whether nothing is wrong, as nearly always: each line held, and follows the one before it."""
+    prev = links[0].prev if links else ""
+    for seq, link in enumerate(links):
+        if not link.held or link.seq != seq or link.prev != prev:
+            return False
+        prev = link.sha
+    return True
 
 
 def _moved(file: str, links: Sequence[Link]) -> Iterator[Problem]:

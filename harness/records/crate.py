@@ -28,6 +28,7 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "journal/": ("", "What happened, one hash-chained journal a process (JSON lines)"),
     "evidence/": ("", "The evidence of each attempt: steps.jsonl, and the files that its steps name"),
     "dcc/": ("", "Every message that passed over the run's DCC link"),
+    "rigs/": ("", "The log of each rig: what happened there, a line an event, for people to read"),
     "run.json": ("application/json", "What was run, where, against what, and the numbers"),
     "junit.xml": ("application/xml", "One test case for each planned test"),
     "allure-results/": ("", "One result for each attempt, for Allure 2 and 3"),

@@ -1,8 +1,9 @@
 """The evidence of an attempt: every step with what was expected and found, every message, every file.
 
-One folder an attempt, ``evidence/<test>/<number>/``. ``steps.jsonl`` has a line for each step in the order in
-which it happened; files stand beside it, named after their step; of large ones, what several attempts keep is
-stored once (:mod:`harness.records.large`). A step's ``kind`` is
+One folder an attempt, ``evidence/<test>/<number>/``, empty where nothing happened in the attempt.
+``steps.jsonl`` has a line for each step in the order in which it happened; files stand beside it, named after
+their step; of large ones, what several attempts keep is stored once (:mod:`harness.records.large`).
+``log.txt`` is the attempt's part of its rig's log, where anything happened in it. A step's ``kind`` is
 
 - ``note`` (title, detail);
 - ``file`` (title, path, media_type, size): something that the test kept;
@@ -21,17 +22,22 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
-from harness.records.canonical import canonical_of_plain, digest_of_file, moment, now, plain
+from harness.records.canonical import moment, now, plain
 from harness.records.difference import describe, shorten
 from harness.records.large import SHELF, keep
+from harness.records.recording import recording
 from harness.records.redaction import hidden
+from harness.records.rig_log import RigLog
 
 EVIDENCE = "evidence"
 STEPS = "steps.jsonl"
+LOG = "log.txt"
+_FRAME = 2  # lines of it: that the attempt began, and that it ended; alone they are not worth a file
 INLINE = 2048  # bytes: a binary message up to this long is kept in its step, as hex
 
 _SUFFIXES = {
@@ -56,6 +62,7 @@ def safe(name: str, length: int = 60) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:length].strip(".-") or "unnamed"
 
 
+@cache  # asked again and again, while an attempt at the test is made and for each export
 def slug(test_id: str) -> str:
     """A folder name for a planned test: short and readable, with a hash that makes it the test's own."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", test_id.rpartition("::")[2] or test_id)
@@ -66,7 +73,7 @@ def slug(test_id: str) -> str:
 
 def evidence_folder(run_folder: Path, test_id: str, number: int) -> Path:
     """Where an attempt at a planned test keeps its evidence."""
-    return run_folder / EVIDENCE / slug(test_id) / str(number)
+    return run_folder.joinpath(EVIDENCE, slug(test_id), str(number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +96,16 @@ class AttemptEvidence:
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] | None = None) -> None:
-        folder.mkdir(parents=True)
+        with recording(folder):
+            folder.mkdir(parents=True)
         self.folder = folder
         self.clock = clock
-        all_evidence = folder.parent.parent
-        self._shelf = all_evidence / SHELF if all_evidence.name == EVIDENCE else None
-        self._steps = (folder / STEPS).open("xb")
+        self._steps: IO[bytes] | None = None  # made with the first step
+        self._closed = False
         self._lock = Lock()
         self._count = 0
-        self._names: dict[str, tuple[str, str]] = {STEPS: ("steps", "application/x-ndjson")}
+        self._digest, self._size = hashlib.sha256(), 0  # of the steps as they are in the file
+        self._kept: list[EvidenceFile] = []
 
     def note(self, title: str, detail: Any = None) -> None:
         self._step("note", title, detail=detail)
@@ -136,8 +144,8 @@ class AttemptEvidence:
         self, kind: str, title: str, *, content: bytes | None = None, media_type: str = "", **fields: Any
     ) -> None:
         lab = self.clock() if self.clock else None  # before our lock: a clock has a lock of its own
-        with self._lock:
-            if self._steps.closed:
+        with self._lock, recording(self.folder):
+            if self._closed:
                 return
             self._count += 1
             title = hidden.of_text(title)
@@ -152,57 +160,94 @@ class AttemptEvidence:
             step |= {
                 name: plain(value) for name, value in fields.items() if value is not None or name != "detail"
             }
-            self._steps.write(canonical_of_plain(hidden.of_plain(plain(step))) + b"\n")
-            self._steps.flush()
+            self._write(hidden.canonical(step) + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        """One line of steps, which is there to read when this returns."""
+        if self._steps is None:
+            self._steps = (self.folder / STEPS).open("xb", buffering=0)
+        view = memoryview(line)
+        while view:
+            done = self._steps.write(view)
+            self._digest.update(view[:done])
+            self._size += done
+            view = view[done:]
 
     def _keep(self, name: str, content: bytes, media_type: str) -> str:
         stem = f"{self._count:03d}-{safe(name)}"
         suffix = _SUFFIXES.get(media_type, ".bin")
         path = stem if stem.endswith(suffix) else stem + suffix
-        keep(self.folder / path, content, self._shelf)
-        self._names[path] = (name, media_type)
+        digest = hashlib.sha256(content).hexdigest()
+        all_evidence = self.folder.parent.parent
+        shelf = all_evidence / SHELF if all_evidence.name == EVIDENCE else None
+        keep(self.folder / path, content, digest, shelf)
+        self._kept.append(self._file(path, name, media_type, digest, len(content)))
         return path
+
+    def _file(self, path: str, name: str, media_type: str, digest: str, size: int) -> EvidenceFile:
+        place = "/".join((*self.folder.parts[-3:], path))  # from the run folder
+        return EvidenceFile(path=place, name=name, media_type=media_type, sha256=digest, size=size)
 
     def files(self) -> list[EvidenceFile]:
         """What the attempt has kept so far, with digests: for the journal, once the attempt is closed."""
-        root = self.folder.parents[2]
-        return [
-            EvidenceFile(
-                path=(self.folder / path).relative_to(root).as_posix(),
-                name=name,
-                media_type=media_type,
-                sha256=digest_of_file(self.folder / path),
-                size=(self.folder / path).stat().st_size,
-            )
-            for path, (name, media_type) in self._names.items()
-        ]
+        steps = self._file(STEPS, "steps", "application/x-ndjson", self._digest.hexdigest(), self._size)
+        return [steps, *self._kept] if self._steps else self._kept.copy()
+
+    def keep_log(self, content: bytes) -> None:
+        """Keep the attempt's part of its rig's log, which has no secrets in it, beside the steps."""
+        with self._lock, recording(self.folder):
+            if not self._closed:
+                (self.folder / LOG).write_bytes(content)
+                digest = hashlib.sha256(content).hexdigest()
+                self._kept.append(self._file(LOG, "log of the rig", "text/plain", digest, len(content)))
 
     def close(self) -> None:
-        """Take no more steps, and see the folder onto the disk; closing twice does nothing."""
-        with self._lock:
-            if self._steps.closed:
-                return
-            os.fsync(self._steps.fileno())
-            self._steps.close()
+        """Take no more steps, and see them onto the disk; closing twice does nothing."""
+        with self._lock, recording(self.folder):
+            self._closed = True
+            if self._steps is not None and not self._steps.closed:
+                os.fdatasync(self._steps.fileno())
+                self._steps.close()
 
 
 class TraceRouter:
     """The Trace that a rig's drivers hold for as long as the rig is open; it leads to the attempt in hand.
 
     ``current`` is ``None`` between attempts: what drivers do then (opening the rig, say) is no attempt's
-    evidence.
+    evidence. ``log`` is the rig's log, where one is kept: it has what happens in attempts and between them.
     """
 
     def __init__(self) -> None:
         self.current: AttemptEvidence | None = None
+        self.log: RigLog | None = None
+
+    def begins(self, attempt: str, test: str, number: int, evidence: AttemptEvidence) -> None:
+        """An attempt is in hand."""
+        self.current = evidence
+        if self.log is not None:
+            self.log.begins(attempt, test, number)
+
+    def ends(self, result: str, message: str = "") -> None:
+        """It is not any more: its part of the rig's log is of its evidence, which is then complete."""
+        current, self.current = self.current, None
+        if self.log is not None:
+            part = self.log.ends(result, message)
+            if current is not None and part.count(b"\n") > _FRAME:
+                current.keep_log(part)
+        if current is not None:
+            current.close()
 
     def event(self, source: str, what: str, **detail: Any) -> None:
         """One thing that happened at ``source``."""
+        if log := self.log:
+            log.event(source, what, **detail)
         if current := self.current:
             current.event(source, what, **detail)
 
     def message(self, source: str, name: str, content: bytes, media_type: str) -> None:
         """One whole message."""
+        if log := self.log:
+            log.message(source, name, content, media_type)
         if current := self.current:
             current.message(source, name, content, media_type)
 
@@ -211,10 +256,20 @@ def read_steps(folder: Path) -> list[Mapping[str, Any]]:
     """The steps of an attempt, in order; a torn last line is left out, no evidence gives none."""
     import json
 
-    path = folder / STEPS
-    if not path.is_file():
+    try:
+        content = (folder / STEPS).read_bytes()
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    steps: list[Mapping[str, Any]] = json.loads(b"[%b]" % b",".join(content.split(b"\n")[:-1]))
+    return steps
+
+
+def names_in(folder: str) -> list[str]:
+    """The names in a folder of evidence; none where there is no such folder."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # a run has many, and paths of text are cheap
+    except FileNotFoundError:
+        return []
 
 
 def _bytes(content: bytes | str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,10 @@ def make_exports(plugins: Iterable[Iterable[Renderer]], folder: Path, lab: Lab) 
     for renderer in (renderer for renderers in plugins for renderer in renderers):
         try:
             list(renderer.render(folder, lab))
+        except OSError as error:
+            failed.append(f"export {renderer.name} could not be made: {error}")
+            if error.errno == errno.ENOSPC:
+                break  # nor could those that follow
         except Exception as error:  # a third party's code: whatever it raises, the rest is made
             failed.append(f"export {renderer.name} could not be made: {type(error).__name__}: {error}")
     return tuple(failed)

@@ -13,6 +13,7 @@ happen.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -22,13 +23,14 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from harness.domain.errors import HarnessError, UsageError
-from harness.records.canonical import canonical_of_plain, digest_of_plain, now, plain
+from harness.domain.errors import UsageError
+from harness.records.canonical import digest_of_plain, now, plain
 from harness.records.chain import Link, order_problems
 from harness.records.chain import Problem as Problem
 from harness.records.plan import sync_folder
+from harness.records.recording import RecordFault, recording
 from harness.records.redaction import hidden
 
 JOURNALS = "journal"
@@ -42,6 +44,7 @@ ATTEMPT_FINISHED = "attempt_finished"  # attempt, test, result, cause, message, 
 NOT_RUN = "not_run"  # test, reason
 DESCOPED = "descoped"  # test, approval
 RUN_ENDED = "run_ended"  # reason
+_SHA: Final = "sha"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,15 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, run_id: str, plan_digest: str, process: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._file = path.open("xb", buffering=0)
+            with recording(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("xb", buffering=0)
+                sync_folder(path.parent)
         except FileExistsError:
             raise UsageError(
                 f"{path} exists already", remedy="each process of a run, and of its resumption, has its own"
             ) from None
-        sync_folder(path.parent)
         self.path = path
         self.process = process
         self._lock = Lock()
@@ -113,26 +117,35 @@ class Journal:
 
         A line that cannot be written whole (a full disk) closes the journal, so that it stays the last one.
         """
+        self._write(event, fields, durable=True)
+
+    def add(self, event: str, **fields: Any) -> None:
+        """Append one event that the next :meth:`write` takes to the disk: a power cut before it may lose it.
+
+        Nothing else does; what kills the process does not.
+        """
+        self._write(event, fields, durable=False)
+
+    def _write(self, event: str, fields: Mapping[str, Any], *, durable: bool) -> None:
         with self._lock:
             if self._file.closed:
                 raise UsageError(f"{self.path} is closed; {event} cannot be recorded")
             told = plain({**fields, "seq": self._seq, "prev": self._prev, "at": now(), "event": event})
-            line = hidden.of_plain(told)
-            sha = digest_of_plain(line)
-            self._append(canonical_of_plain({**line, "sha": sha}) + b"\n")
+            line, sha = _chained(told)
+            self._append(line, durable=durable)
             self._seq, self._prev = self._seq + 1, sha
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytes, *, durable: bool) -> None:
         view = memoryview(line)
         try:
-            while view:
-                view = view[self._file.write(view) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
+            with recording(self.path):
+                while view:
+                    view = view[self._file.write(view) :]
+                if durable:
+                    os.fdatasync(self._file.fileno())
+        except RecordFault:
             self._file.close()
-            raise HarnessError(
-                f"{self.path} cannot be written: {error.strerror}", remedy="make room, then resume the run"
-            ) from error
+            raise
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
@@ -147,11 +160,33 @@ class Journal:
         self.close()
 
 
-def read_journal(path: Path) -> JournalFile:
-    """Read a journal, believing only lines whose digest holds; everything else is a problem with its line."""
+def _chained(told: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The line of an event that is JSON already, without secrets, and its digest."""
+    before = hidden.canonical({name: value for name, value in told.items() if name < _SHA})
+    after = hidden.canonical({name: value for name, value in told.items() if name > _SHA})
+    rest = b"," + after[1:] if len(after) > len(b"{}") else b"}"
+    sha = hashlib.sha256(before[:-1] + rest).hexdigest()
+    return b'%b,"sha":"%b"%b\n' % (before[:-1], sha.encode(), rest), sha
+
+
+def _holds(line: bytes, sha: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a line, read as these fields without its digest, has that digest.
+
+    A line is canonical as it was written: its own bytes are what was digested, but for the digest.
+    """
+    digest = sha.encode("utf-8", "backslashreplace")
+    bare = line.replace(b',"sha":"%b"' % digest, b"", 1)  # never the first: "at" comes before it
+    return hashlib.sha256(bare).hexdigest() == sha or digest_of_plain(fields) == sha
+
+
+def read_journal(path: Path, content: bytes | None = None) -> JournalFile:
+    """Read a journal, believing only lines whose digest holds; everything else is a problem with its line.
+
+    ``content`` is what the file holds, where that is known.
+    """
     reader = _Reader(f"{path.parent.name}/{path.name}", path.stem)
-    for line, start, content in _whole_lines(path.read_bytes()):
-        reader.take(line, start, content)
+    for line, start, whole in _whole_lines(path.read_bytes() if content is None else content):
+        reader.take(line, start, whole)
     events = tuple(reader.events)
     head = events[0] if events and events[0].event == RUN_STARTED else None
     return JournalFile(path, head, events, tuple(reader.found()))
@@ -188,7 +223,7 @@ class _Reader:
         except (ValueError, KeyError, TypeError, AttributeError):
             self._problem(Link(number, start, end), "this is no event of a journal")
             return
-        link = Link(number, start, end, seq, prev, sha, digest_of_plain(fields) == sha)
+        link = Link(number, start, end, seq, prev, sha, _holds(line, sha, fields))
         if not link.held:
             self._problem(link, f"this event ({event}) was changed after it was written: its digest differs")
             return

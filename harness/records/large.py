@@ -7,7 +7,6 @@ without hard links keeps a copy for each attempt.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -18,8 +17,10 @@ SHELF: Final = "large"
 LARGE: Final = 64 * 1024  # bytes
 
 
-def keep(path: Path, content: bytes, shelf: Path | None) -> None:
+def keep(path: Path, content: bytes, digest: str, shelf: Path | None) -> None:
     """Write a new file, or give the content that a shelf has already one more name.
+
+    ``digest`` is the SHA-256 of the content, in hex.
 
     The file is on disk before the shelf names it: a crash at any moment leaves whole names, or none. What the
     shelf has is used only if it is what its name says.
@@ -27,7 +28,7 @@ def keep(path: Path, content: bytes, shelf: Path | None) -> None:
     if shelf is None or len(content) < LARGE:
         path.write_bytes(content)
         return
-    shelved = shelf / hashlib.sha256(content).hexdigest()
+    shelved = shelf / digest
     if _is_whole(shelved, len(content)) and _linked(shelved, path):
         return
     with path.open("xb") as file:

@@ -25,9 +25,10 @@ from harness.records.seal import PUBLIC_KEY, SIGNATURE, SIGNED, PublicKey, Seali
 
 MANIFEST: Final = SIGNED
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-_RECORDS: Final = ("plan.json", "journal/", "evidence/", "dcc/")
+_RECORDS: Final = ("plan.json", "journal/", "evidence/", "dcc/", "rigs/")
 """What is recorded once. All else in a run folder is made from it and may be made again."""
-_GROW: Final = ("journal/", "dcc/")
+_APART: Final = {MANIFEST, SIGNATURE, *LOCKS}
+_GROW: Final = ("journal/", "dcc/", "rigs/")
 """Where a run that is resumed goes on writing: the size at which a file was sealed is kept."""
 
 
@@ -87,9 +88,10 @@ def _manifest(folder: Path) -> tuple[bytes, bytes]:
     found: dict[str, tuple[str, Blocks]] = {}
     for path in sorted(files_of(folder)):
         if path != BLOCKS:
-            status = (folder / path).stat()
+            file = f"{folder}/{path}"
+            status = os.stat(file)  # noqa: PTH116  # as in files_of
             inode = (status.st_dev, status.st_ino)
-            found[path] = read[inode] = read.get(inode) or digests_of(folder / path)
+            found[path] = read[inode] = read.get(inode) or digests_of(file)
     kept = ((path, blocks) for path, (_, blocks) in found.items())
     blocks = told((p, b) for p, b in kept if b.size > BLOCK or p.startswith(_GROW))
     digests = {path: digest for path, (digest, _) in found.items()}
@@ -229,9 +231,10 @@ def _content(path: Path) -> bytes | None:
 
 def files_of(folder: Path) -> Iterator[str]:
     """Every file of a run folder but the manifest, its signature and the locks, relative to the folder."""
+    below = len(os.path.join(folder, ""))  # noqa: PTH118  # a run has many files, and paths of text are cheap
     for root, _, names in os.walk(folder):
-        place = Path(root).relative_to(folder).as_posix()
+        place = f"{root[below:]}/" if len(root) > below else ""
         for name in names:
-            path = name if place == "." else f"{place}/{name}"
-            if path not in {MANIFEST, SIGNATURE, *LOCKS} and (folder / path).is_file():
+            path = place + name
+            if path not in _APART and os.path.isfile(f"{root}/{name}"):  # noqa: PTH113
                 yield path

@@ -18,6 +18,7 @@ from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.lab import DeviceModelCombination, Environment, EpclEntry, Lab, Rig
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
 from harness.records.canonical import canonical, digest_of_file
+from harness.records.recording import recording
 
 PLAN = "plan.json"
 
@@ -41,6 +42,10 @@ class PlannedTest:
     release: CapabilityRelease
     test_phase: TestPhase
     not_run: str = ""
+    stage: str = ""  # of the order that its pack declares; a test without one is free
+    stage_order: int = 0  # the place of its stage in that order, from 1
+    expected: float = 0.0  # seconds that it may last, as its mark or its pack guesses
+    state: str = ""  # that it needs the installation to be in: one word, the packs'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,19 +187,25 @@ class Plan:
         return {test.id: test for test in self.tests}
 
     @cached_property
+    def content(self) -> bytes:
+        """The plan's canonical JSON."""
+        return canonical(self)
+
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the plan's canonical JSON, in hex."""
-        return hashlib.sha256(canonical(self)).hexdigest()
+        """SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
 
     def write(self, folder: Path) -> Path:
         """Freeze the plan in a run folder: written whole or not at all, and never twice."""
-        folder.mkdir(parents=True, exist_ok=True)
         path, part = folder / PLAN, folder / f".{PLAN}.{os.getpid()}"
-        with part.open("wb") as file:
-            file.write(canonical(self))
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o444)
+        with recording(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(self.content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o444)
         try:
             path.hardlink_to(part)
         except FileExistsError:
@@ -210,19 +221,30 @@ class Plan:
     @classmethod
     def read(cls, folder: Path) -> Plan:
         """The plan of a run folder; :class:`ConfigurationError` where there is none that can be read."""
+        return cls.of_json(content_of(folder), folder / PLAN)
+
+    @classmethod
+    def of_json(cls, content: bytes, path: Path) -> Plan:
+        """The plan that a file holds; :class:`ConfigurationError` names it where it holds none."""
         from pydantic import TypeAdapter, ValidationError
 
-        path = folder / PLAN
         try:
-            return TypeAdapter(cls).validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise ConfigurationError(f"{folder} is no run folder: it has no {PLAN}") from None
+            plan: Plan = TypeAdapter(cls).validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the file"
             raise ConfigurationError(
                 f"{path}: {place}: {first['msg']}", remedy="a plan is never edited; restore the file"
             ) from None
+        return plan
+
+
+def content_of(folder: Path) -> bytes:
+    """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none."""
+    try:
+        return (folder / PLAN).read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(f"{folder} is no run folder: it has no {PLAN}") from None
 
 
 def sync_folder(folder: Path) -> None:

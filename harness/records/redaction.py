@@ -29,6 +29,7 @@ _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", 
 _TO_ESCAPE: Final = re.compile(r"[\\\"']")
 _ELLIPSIS: Final = re.compile(r"…|\.\.\.")
 _FEW: Final = 8  # characters of a secret, beside an ellipsis, that may as well be something else
+_PASSWORD: Final = re.compile(rb"://[^/@:]*:([^/@]+)@")  # of a URL
 _PEM_LINE: Final = 16  # characters: a last line that is shorter says nothing
 
 
@@ -69,6 +70,11 @@ class Redactor:
             re.compile(_however_escaped(text).encode("utf-8", "surrogateescape")) for text in escaped
         )
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._forms)
+
     def reveals(self, content: bytes) -> bool:
         """Whether a secret stands in the content, in any form."""
         return any(form in content for form in self._forms) or any(
@@ -107,11 +113,20 @@ class Redactor:
 
     def of_plain(self, value: Any) -> Any:
         """A value that is JSON already, without secrets; the value itself where it has none."""
-        if not self._forms:
-            return value
+        if self._forms and self._may_reveal(canonical_of_plain(value)):
+            return self._walk(value)
+        return value
+
+    def canonical(self, value: Any) -> bytes:
+        """The canonical JSON of a value that is JSON already, without secrets."""
         content = canonical_of_plain(value)
-        shortened = b"..." in content or "…".encode() in content
-        return self._walk(value) if shortened or self.reveals(content) else value
+        if self._forms and self._may_reveal(content):
+            return canonical_of_plain(self._walk(value))
+        return content
+
+    def _may_reveal(self, content: bytes) -> bool:
+        """Whether canonical JSON has to be looked at value by value."""
+        return b"..." in content or "…".encode() in content or self.reveals(content)
 
     def _walk(self, value: Any) -> Any:
         match value:
@@ -161,9 +176,16 @@ def secrets_of(lab: object) -> Mapping[str, bytes]:
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
-    """What to look for: of a PEM file its private keys line by line, of a key in hexadecimal its bytes."""
+    """What to look for: of a PEM file its private keys line by line, of a key in hexadecimal its bytes.
+
+    Of a URL, its password as well.
+    """
     if b"-----BEGIN" not in secret:
         yield secret
+        if (in_url := _PASSWORD.search(secret)) is not None:
+            from urllib.parse import unquote_to_bytes
+
+            yield from {in_url[1], unquote_to_bytes(in_url[1])}
         with suppress(ValueError):
             yield bytes.fromhex(secret.decode("ascii"))
         return

@@ -15,10 +15,12 @@ Only events whose digest holds count, so a changed result falls back to *interru
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,10 @@ from harness.domain.words import AttemptResult, Cause, Outcome
 from harness.records import journal
 from harness.records.evidence import EvidenceFile, evidence_folder
 from harness.records.journal import Event, JournalFile, Problem, read_journal
-from harness.records.plan import Plan, PlannedTest
+from harness.records.plan import PLAN, Plan, PlannedTest, content_of
+
+SUSPECTED = "set aside as suspected"
+"""How the reason begins why a test that kills rigs is not tried again, whatever its last attempt came to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,14 @@ class RunRecord:
 
     def outcome(self, test_id: str) -> Outcome:
         """What became of a planned test, by the rule of this module."""
+        return self._outcomes[test_id]
+
+    @cached_property
+    def _outcomes(self) -> Mapping[str, Outcome]:
+        """Of every planned test: each export asks for them several times."""
+        return {test.id: self._outcome(test.id) for test in self.plan.tests}
+
+    def _outcome(self, test_id: str) -> Outcome:
         if test_id in self.approvals:
             return Outcome.DESCOPED
         latest = self.latest(test_id)
@@ -135,6 +148,8 @@ class RunRecord:
         if latest.result is AttemptResult.INTERRUPTED:
             after = self.reasons.get(test_id, "no further attempt was made")
             return f"interrupted: {latest.told()}; {after}"
+        if latest.result is AttemptResult.BLOCKED and SUSPECTED in self.reasons.get(test_id, ""):
+            return f"{latest.message}; {self.reasons[test_id]}"
         return latest.message
 
     def _why_not_run(self, test_id: str) -> str:
@@ -170,11 +185,39 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read a run folder, of a run that goes on as well; :class:`ConfigurationError` where it has no plan."""
-    merge = _Merge(Plan.read(folder))
-    for path in sorted((folder / journal.JOURNALS).glob("*.jsonl")):
-        merge.take(read_journal(path))
-    return merge.record(folder)
+    """Read a run folder, of a run that goes on as well; :class:`ConfigurationError` where it has no plan.
+
+    A run that is asked for again, as each export does, is the same record as long as its bytes are the same.
+    """
+    return _record(_Content.of(folder))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a run folder holds: equal where the bytes are."""
+
+    folder: Path
+    digest: bytes
+    plan: bytes = field(compare=False, repr=False)
+    journals: Mapping[Path, bytes] = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, folder: Path) -> _Content:
+        plan = content_of(folder)
+        paths = sorted((folder / journal.JOURNALS).glob("*.jsonl"))
+        journals = {path: path.read_bytes() for path in paths}
+        digest = hashlib.sha256(hashlib.sha256(plan).digest())
+        for path, content in journals.items():
+            digest.update(path.name.encode() + hashlib.sha256(content).digest())
+        return cls(folder, digest.digest(), plan, journals)
+
+
+@lru_cache(maxsize=1)
+def _record(content: _Content) -> RunRecord:
+    merge = _Merge(Plan.of_json(content.plan, content.folder / PLAN))
+    for path, journal_content in content.journals.items():
+        merge.take(read_journal(path, journal_content))
+    return merge.record(content.folder)
 
 
 class _Merge:

@@ -14,13 +14,14 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from harness.domain.lab import Lab
 from harness.domain.words import AttemptResult, Cause, Outcome
-from harness.records.canonical import canonical, canonical_of_plain
+from harness.records.canonical import canonical_of_plain
 from harness.records.plan import Plan, PlannedTest
 from harness.records.run import Attempt, RunRecord, read_run
 from harness.reports.allure_steps import Attachments, steps_of
@@ -73,11 +74,12 @@ def render(folder: Path, lab: Lab) -> Iterable[Path]:
         if not attempts or record.outcome(test.id) is Outcome.DESCOPED:
             _write(target, _without_attempt(record, test))
     _write_surroundings(target, record)
-    return sorted(target.iterdir())
+    return sorted(target.iterdir(), key=attrgetter("name"))  # paths are slow to compare
 
 
 def _write(target: Path, result: Mapping[str, Any]) -> None:
-    (target / f"{result['uuid']}-result.json").write_bytes(canonical_of_plain(result) + b"\n")
+    with open(f"{target}/{result['uuid']}-result.json", "wb") as file:  # noqa: PTH123  # paths of text are cheap
+        file.write(canonical_of_plain(result) + b"\n")
 
 
 def identity(plan: Plan, what: str) -> str:
@@ -90,7 +92,7 @@ def _of_attempt(record: RunRecord, test: PlannedTest, attempt: Attempt, target: 
     evidence = record.evidence_of(attempt)
     attachments = Attachments(evidence, target, lambda path: identity(record.plan, f"{attempt.id}/{path}"))
     steps = steps_of(evidence, attachments)
-    files = [attachments.add(path.name, path.name) for path in attachments.rest()]
+    files = [attachments.add(name, name) for name in attachments.rest()]
     ended = attempt.ended or attempt.started
     return _base(test, attempt.rig) | {
         "uuid": uuid,
@@ -126,7 +128,7 @@ def _base(test: PlannedTest, rig: str = "") -> dict[str, Any]:
         {"name": "EPCL entry", "value": test.entry},
         {"name": "device", "value": test.device_type.value},
     ]
-    history = hashlib.md5(canonical([test.full_name, parameters]), usedforsecurity=False).hexdigest()
+    history = hashlib.md5(canonical_of_plain([test.full_name, parameters]), usedforsecurity=False).hexdigest()
     rig_parameter = [{"name": "rig", "value": rig, "excluded": True}] if rig else []
     return {
         "name": f"{test.title} ({test.device_type}, {test.entry})",

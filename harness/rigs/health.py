@@ -1,139 +1,202 @@
-"""The health of a rig: well, or suspect since a lab fault, until a check finds nothing wrong with it.
+"""The health of each rig of the lab, and of its parts: what it is, since when, by whom, and why.
 
-One small file a rig under the lab's state folder. It is replaced whole, under a lock, so that a reader never
-sees half of it and two writers never mix. What a later version adds to it, an earlier one reads over.
+It is kept in the lab's store, every change of it in a history. Nobody has checked a new rig: *unknown*. A
+lab fault makes a rig unknown, two in a row *suspect*, three *bad*; a check that finds something wrong makes
+it bad at once. A check that finds nothing makes it *good*, unless two faults in a row were met that it
+cannot explain: then it stays suspect until an attempt on it went well, and so does a part. *Maintenance* is
+what the leases say (:meth:`harness.rigs.leases.Leases.maintain`), and is shown before all else.
 
+What says nothing of the rig (a lab file that is wrong, a DCC link that is away) leaves its health alone.
+
+>>> from pathlib import Path
 >>> from tempfile import TemporaryDirectory
 >>> from harness.domain.errors import TransportLost
->>> with TemporaryDirectory() as folder:
-...     now_suspect(Path(folder), "bench-a", TransportLost("/dev/ttyUSB0 went away"), "run 7")
-...     health(Path(folder), "bench-a").fault.message
-'/dev/ttyUSB0 went away'
+>>> from harness.rigs.store import Store, sqlite_url
+>>> with TemporaryDirectory() as folder, Store(sqlite_url(Path(folder))) as store:
+...     book = HealthBook(store)
+...     for run in ("run 7", "run 8"):
+...         book.fault("bench-a", TransportLost("/dev/ttyUSB0 went away"), run)
+...     found = book.of("bench-a")
+...     print(found.state, found.faults, found.by, found.reason)
+suspect 2 run 8 /dev/ttyUSB0 went away
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
-from harness.domain.errors import LabFault
+from harness.domain.errors import (
+    BeyondBench,
+    CaptureUnavailable,
+    ConfigurationError,
+    LabFault,
+    LinkLost,
+    UsageError,
+)
+from harness.domain.findings import BAD, IN_USE, Finding
+from harness.rigs.lease_words import StaleLease
 
-WELL, SUSPECT = "well", "suspect"
-_LARGEST_RECORD: Final = 65_536  # bytes
+if TYPE_CHECKING:
+    from harness.rigs.store import Store
+
+_SUSPECT_FROM: Final = 2  # lab faults in a row
+_BAD_FROM: Final = 3
+_DCC: Final = "DCC"  # a part of findings that is no part of a rig
+_NOT_THE_RIGS: Final = frozenset(  # families that say nothing of the rig itself
+    family.__name__
+    for family in (ConfigurationError, UsageError, BeyondBench, CaptureUnavailable, LinkLost, StaleLease)
+)
 
 
-@dataclass(frozen=True, slots=True)
-class LastFault:
-    """The last lab fault that a rig's attempt, opening or check ended in."""
+class HealthState(StrEnum):
+    """What is known of a rig, or of a part of one."""
 
-    family: str  # the class of the error
-    message: str
-    when: str  # UTC, ISO 8601
-    run: str  # the run, check or command that met it
-    remedy: str = ""
-
-    @classmethod
-    def now(cls, family: str, message: str, run: str, remedy: str = "") -> LastFault:
-        """One that was met this second."""
-        return cls(family, message, _now(), run, remedy)
+    GOOD = "good"  # the last check or attempt found nothing wrong
+    UNKNOWN = "unknown"  # never checked, or a lab fault was met since
+    SUSPECT = "suspect"  # two lab faults in a row: it is checked before it gets another test
+    BAD = "bad"  # a check found something wrong, or three lab faults in a row: no test until a check is good
+    MAINTENANCE = "maintenance"  # somebody has taken it out of service
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a rig is. ``since`` is when it became so, empty where nothing was ever written down."""
+    """How a rig, or a part of one, is. In a history, ``since`` is when that was written down."""
 
-    state: str = WELL
-    since: str = ""
-    fault: LastFault | None = None  # the last one, also where the rig is well again
+    rig: str
+    part: str = ""  # empty: the rig itself; else "ESME", "GSME", "CH", "bench", "controller" or "capture"
+    state: HealthState = HealthState.UNKNOWN
+    since: str = ""  # UTC, ISO 8601; empty where nothing was ever written down
+    by: str = ""  # the run, check, command or person that it is so by
+    family: str = ""  # the class of the error, where one was met
+    reason: str = "never checked"
+    remedy: str = ""
+    faults: int = 0  # lab faults in a row
 
     def __str__(self) -> str:
-        if self.state == WELL or self.fault is None:
-            return self.state
-        return f"{self.state} since {self.since}, {self.fault.run}: {self.fault.family}: {self.fault.message}"
+        if self.state is HealthState.GOOD or not self.since:
+            return f"{self.state}{f': {self.reason}' if not self.since else ''}"
+        why = f"{self.family}: {self.reason}" if self.family else self.reason
+        return f"{self.state} since {self.since}, {self.by}: {why}"
 
 
-def health(state: Path, rig: str) -> Health:
-    """The rig's health as it was last written down. A record that cannot be read makes a rig suspect."""
-    path = _path(state, rig)
-    try:
-        with path.open("rb") as file:
-            return _read(json.loads(file.read(_LARGEST_RECORD)))
-    except FileNotFoundError:
-        return Health()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"{path} cannot be read: {error}"
-        return Health(SUSPECT, "", LastFault("damaged record", problem, "", "", "check the rig"))
+class HealthBook:
+    """The health of the lab's rigs, in its store. What cannot be read or kept is a ``StoreFault``."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-def now_suspect(state: Path, rig: str, fault: LabFault, run: str) -> None:
-    """Write down that this fault was met on the rig; one that says nothing of the rig is left out."""
-    if fault.suspect:
-        note(state, rig, LastFault.now(type(fault).__name__, fault.message, run, fault.remedy))
+    def of(self, rig: str) -> Health:
+        """How the rig itself is."""
+        return self.all_of(rig)[""]
 
+    def parts(self, rig: str) -> Mapping[str, Health]:
+        """How each part is of which anything is known, by its name."""
+        return {part: health for part, health in self.all_of(rig).items() if part}
 
-def note(state: Path, rig: str, fault: LastFault) -> None:
-    """Write down a fault that makes the rig suspect; ``since`` stays that of the first one."""
-    with _locked(state):
-        before = health(state, rig)
-        since = before.since if before.state == SUSPECT and before.since else fault.when
-        _write(_path(state, rig), Health(SUSPECT, since, fault))
+    def all_of(self, rig: str) -> Mapping[str, Health]:
+        """The rig itself, under "", and its parts; one query."""
+        from harness.rigs import health_rows
 
+        return self._store.read(health_rows.of(rig))
 
-def now_well(state: Path, rig: str) -> None:
-    """Write down that a check found nothing wrong; what the last fault was stays known."""
-    with _locked(state):
-        before = health(state, rig)
-        if before.state == WELL and before.since:
+    def all(self) -> Mapping[str, Health]:
+        """How each rig of the lab is; one query."""
+        from harness.rigs import health_rows
+
+        return self._store.read(health_rows.all_rigs)
+
+    def history(self, rig: str, last: int = 20) -> tuple[Health, ...]:
+        """The last changes of the rig and its parts, the newest last."""
+        from harness.rigs import health_rows
+
+        return self._store.read(health_rows.history(rig, last))
+
+    def fault(self, rig: str, fault: LabFault, by: str) -> None:
+        """A lab fault was met on the rig; one that says nothing of the rig is left out."""
+        if fault.suspect:
+            self._write(rig, dict.fromkeys(("", fault.part), _after_a_fault(fault, by)))
+
+    def checked(self, rig: str, by: str, findings: Sequence[Finding] = ()) -> None:
+        """The rig was checked; ``findings`` may name its parts, and what is wrong."""
+        of_rig = [each for each in findings if each.part != _DCC]
+        if any(each.state == IN_USE for each in of_rig):
             return
-        fault = before.fault if before.fault is not None and before.fault.when else None
-        _write(_path(state, rig), Health(WELL, _now(), fault))
+        bad = [each for each in of_rig if each.state == BAD]
+        telling = [each for each in bad if each.family not in _NOT_THE_RIGS]
+        changes: dict[str, _Change] = {}
+        if telling or not bad:
+            changes[""] = _after_a_check(telling[0] if telling else None, by)
+        for part in {each.part for each in of_rig} - {""}:
+            wrong = [each for each in bad if each.part == part]
+            if not wrong or (wrong := [each for each in wrong if each in telling]):
+                changes[part] = _after_a_check(wrong[0] if wrong else None, by)
+        self._write(rig, changes)
+
+    def went_well(self, rig: str, by: str) -> None:
+        """An attempt ended without a lab fault: the row of them has ended. What a check found stays."""
+        self._write(rig, dict.fromkeys(self.all_of(rig), _after_a_good_attempt(by)))
+
+    @contextmanager
+    def watched(self, rig: str, by: str) -> Iterator[None]:
+        """What is done with a rig: a lab fault in it is written down, and goes on."""
+        try:
+            yield
+        except LabFault as fault:
+            self.fault(rig, fault, by)
+            raise
+
+    def _write(self, rig: str, changes: Mapping[str, _Change]) -> None:
+        """Where nothing changes nothing is written, and who looks keeps nobody waiting."""
+        from harness.rigs import health_rows
+
+        differs = bool(changes) and self._store.read(health_rows.would_change(rig, changes))
+        if differs:
+            self._store.write(health_rows.change(rig, uuid.uuid4().hex, changes))
 
 
-@contextmanager
-def watched(state: Path, rig: str, run: str) -> Iterator[None]:
-    """What is done with a rig: a lab fault in it is written down, and goes on."""
-    try:
-        yield
-    except LabFault as fault:
-        now_suspect(state, rig, fault, run)
-        raise
+_Change = Callable[[Health], Health]
+"""From what was known of a rig or part to what is known now; ``since`` is kept by who writes it down."""
 
 
-def _now() -> str:
-    return f"{datetime.now(UTC):%FT%TZ}"
+def _after_a_fault(fault: LabFault, by: str) -> _Change:
+    def changed(before: Health) -> Health:
+        faults = before.faults + 1
+        if before.state is HealthState.BAD and before.faults < _BAD_FROM:
+            return replace(before, faults=faults)  # in the words of the check that found it bad
+        if faults >= _BAD_FROM:
+            state = HealthState.BAD
+        else:
+            state = HealthState.SUSPECT if faults >= _SUSPECT_FROM else HealthState.UNKNOWN
+        family = type(fault).__name__
+        return Health(before.rig, before.part, state, "", by, family, fault.message, fault.remedy, faults)
+
+    return changed
 
 
-def _path(state: Path, rig: str) -> Path:
-    return state / "health" / f"{rig}.json"
+def _after_a_check(bad: Finding | None, by: str) -> _Change:
+    def changed(before: Health) -> Health:
+        rig, part, faults = before.rig, before.part, before.faults
+        if bad is not None:
+            return Health(rig, part, HealthState.BAD, "", by, bad.family, bad.found, bad.remedy, faults)
+        if faults < _SUSPECT_FROM:
+            return Health(rig, part, HealthState.GOOD, "", by, "", "a check found nothing wrong", "", faults)
+        if before.state is not HealthState.BAD:
+            return before
+        why = f"a check found nothing wrong after {faults} lab faults in a row"
+        return Health(rig, part, HealthState.SUSPECT, "", by, "", why, "", faults)
+
+    return changed
 
 
-def _read(record: Any) -> Health:
-    fault = record["fault"]
-    known = {name: str(fault[name]) for name in LastFault.__dataclass_fields__} if fault else None
-    return Health(str(record["state"]), str(record["since"]), LastFault(**known) if known else None)
+def _after_a_good_attempt(by: str) -> _Change:
+    def changed(before: Health) -> Health:
+        if before.state in {HealthState.GOOD, HealthState.BAD}:
+            return replace(before, faults=0)
+        return Health(before.rig, before.part, HealthState.GOOD, "", by, "", "an attempt met no lab fault")
 
-
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    folder = state / "health"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _write(path: Path, record: Health) -> None:
-    """Whole or not at all, also where the power fails."""
-    beside = path.with_suffix(".new")
-    with beside.open("w") as file:
-        json.dump(asdict(record), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    return changed

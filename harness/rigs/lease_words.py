@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from harness.domain.errors import LabFault
-from harness.rigs.queue import Slot
+from harness.rigs.queue import Slot, worded
+
+EXPIRY: Final = 15.0  # seconds without a heartbeat after which an owner counts as gone
 
 
 class RigState(StrEnum):
@@ -72,7 +75,20 @@ class Ask:
     @property
     def wanted(self) -> str:
         """What is asked for, to be read."""
-        return ", ".join(map(str, self.slots))
+        return worded(self.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request in the queue, as people read it."""
+
+    holder: Holder  # who waits, and since when
+    wanted: str
+    priority: int
+    expected: float  # for how many seconds the rigs will be needed
+
+    def __str__(self) -> str:
+        return f"{self.holder} waits for {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True)

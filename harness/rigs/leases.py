@@ -37,10 +37,11 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from harness.domain.errors import UsageError
-from harness.rigs import lease_rows
+from harness.rigs import lease_rows, lease_views, people_rows
+from harness.rigs.lease import Lease, Request
 from harness.rigs.lease_words import (
+    EXPIRY,
     Ask,
-    Grant,
     Holder,
     NoSuchRig,
     Reservation,
@@ -48,6 +49,7 @@ from harness.rigs.lease_words import (
     RigStatus,
     RigTaken,
     StaleLease,
+    Waiting,
 )
 from harness.rigs.queue import Slot, named, of_dmc
 from harness.rigs.store import LONGEST_UNSEEN, Store, StoreFault, boottime
@@ -65,136 +67,14 @@ __all__ = [
     "RigTaken",
     "Slot",
     "StaleLease",
+    "Waiting",
     "named",
     "of_dmc",
 ]
 
-EXPIRY: Final = 15.0  # seconds without a heartbeat after which an owner counts as gone
 _BEATS: Final = 3  # heartbeats in an expiry
 _LOOK: Final = 0.05  # seconds between two looks whether anything has changed: a database sends no events
-_TURN: Final = 0.5  # seconds after which who waits sees for itself: expiries and reservations change silently
 _log: Final = logging.getLogger(__name__)
-
-
-class Lease:
-    """Rigs that are held. Life cycle: given, :meth:`check` before each write, :meth:`release`; or lost.
-
-    ``lost`` is set when the store says that the lease has ended without our doing.
-    """
-
-    def __init__(self, leases: Leases, ask: Ask, grant: Grant, began: float, *, cleaning: bool) -> None:
-        self.id = ask.id
-        self.purpose = ask.by.purpose
-        self.tokens: Mapping[str, int] = grant.tokens
-        self.cleaning = cleaning
-        self.lost = threading.Event()
-        self._leases = leases
-        self._until = began + leases.trust  # boot time until which we need not ask
-        self._ended = False  # we are done with it
-        self._told = False  # and the store knows
-
-    @property
-    def rigs(self) -> tuple[str, ...]:
-        """The rigs that it holds."""
-        return tuple(self.tokens)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
-        self.release(dirty=f"{kind.__name__}: {error}" if kind else "")
-
-    def __str__(self) -> str:
-        tokens = ", ".join(f"{rig} (token {token})" for rig, token in self.tokens.items())
-        return f"the lease of {tokens} for {self.purpose}"
-
-    def check(self) -> None:
-        """Return if the rigs are ours; else :class:`StaleLease`, or a ``StoreFault`` if nobody can tell."""
-        if boottime() < self._until and not (self._ended or self.lost.is_set()):
-            return
-        if not (self._ended or self.lost.is_set()):
-            self._leases.renew([self])
-        if self._ended or self.lost.is_set():
-            raise self._stale()
-
-    def release(self, dirty: str = "") -> None:
-        """Give the rigs back: free, or dirty for a reason, such as a bench that is not known to be safe.
-
-        Releasing twice is fine, and so is a lease that was lost. Where the store cannot be written the
-        lease is no longer renewed: it ends by its expiry, or when it is released again.
-        """
-        if self.cleaning and not dirty:
-            dirty = "given back by who was to clean it"
-        self._end()
-        if not self._told:
-            self._leases.store.write(lease_rows.end(self.id, dirty))
-            self._told = True
-
-    def clean(self) -> None:
-        """The bench is in the safe state and the self-check passed: the rig is free. Ends the lease."""
-        if not self.cleaning:
-            raise RigTaken(f"{self} is not for cleaning", remedy="release it")
-        if self._told or self.lost.is_set():
-            raise self._stale()
-        self._end()
-        self._leases.store.write(lease_rows.clean(self.id, self.tokens))
-        self._told = True
-
-    def _end(self) -> None:
-        self._ended = True
-        self._leases.forget(self)
-
-    def _stale(self) -> StaleLease:
-        return StaleLease(f"{self} has ended", remedy="write nothing more to them; ask for a new lease")
-
-    def renewed(self, began: float) -> None:
-        """The store has confirmed it, when asked at this boot time."""
-        self._until = max(self._until, began + self._leases.trust)
-
-
-class Request:
-    """Rigs that are waited for. Life cycle: made, :meth:`poll` or :meth:`wait`, or :meth:`withdraw`."""
-
-    def __init__(self, leases: Leases, ask: Ask) -> None:
-        self.ask = ask
-        self._leases = leases
-
-    def poll(self) -> Lease | None:
-        """The lease, if it is our turn and all the rigs are free; :class:`NoSuchRig` if that can never be."""
-        return self._leases.serve(self, queue=True)
-
-    def waits_for(self) -> str:
-        """A sentence that names what is in the way: holders, people, reasons."""
-        return self._leases.store.read(lease_rows.waits_for(self.ask))
-
-    def wait(self, seconds: float, told: Callable[[str], None] | None = None) -> Lease:
-        """The lease, within so many seconds, or :class:`RigTaken`. ``told`` hears for whom we wait."""
-        ends = time.monotonic() + seconds
-        said = ""
-        while True:
-            seen = self._leases.changes()
-            lease = self.poll()
-            if lease is not None:
-                return lease
-            left = ends - time.monotonic()
-            if told is not None or left <= 0:
-                sentence = self.waits_for()
-                if told is not None and sentence != said:
-                    told(sentence)
-                said = sentence
-            if left <= 0:
-                self.withdraw()
-                raise RigTaken(
-                    f"not served in {seconds:g} s: {said}", remedy="wait longer, or use other rigs"
-                )
-            self._leases.until_changed(seen, min(left, _TURN))
-            if self._leases.closed:
-                self.withdraw()
-                raise RigTaken(f"waited no longer for {self.ask.wanted}: the wait was broken off")
-
-    def withdraw(self) -> None:
-        """Wait no more. Twice is fine."""
-        self._leases.withdraw(self)
 
 
 class Leases:
@@ -280,42 +160,51 @@ class Leases:
 
     def enrol(self, rigs: Mapping[str, str]) -> None:
         """Rigs by name, each with its DMC, are of the lab. A new one is free."""
-        self.store.write(lease_rows.enrol(rigs))
+        self.store.write(people_rows.enrol(rigs))
+
+    def enrol_all(self, rigs: Mapping[str, str]) -> None:
+        """They are all that the lab has; the others are retired. Nothing is written where that is known."""
+        if self.store.read(people_rows.enrolled) != dict(rigs):
+            self.store.write(people_rows.enrol(rigs, alone=True))
 
     def retire(self, rig: str) -> None:
         """The rig has left the lab; who waits for it alone is told at once."""
-        self.store.write(lease_rows.retire(rig))
+        self.store.write(people_rows.retire(rig))
 
     def reserve(self, rig: str, starts: datetime, ends: datetime, reason: str) -> Reservation:
         """Keep the rig for our owner in that window; nobody is driven out who holds it when it begins."""
         times = (starts.astimezone(UTC), ends.astimezone(UTC))
         made = Reservation(uuid.uuid4().hex, rig, self.owner, reason, *times)
-        self.store.write(lease_rows.reserve(made))
+        self.store.write(people_rows.reserve(made))
         return made
 
     def unreserve(self, reservation: Reservation) -> None:
         """Give the window back. Twice is fine."""
-        self.store.write(lease_rows.unreserve(reservation.id))
+        self.store.write(people_rows.unreserve(reservation.id))
 
     def maintain(self, rig: str, reason: str) -> None:
         """Take the rig out of service; who holds it goes on, nobody gets it then."""
-        self.store.write(lease_rows.maintain(rig, self.owner, reason))
+        self.store.write(people_rows.maintain(rig, self.owner, reason))
 
     def back_in_service(self, rig: str) -> None:
         """Maintenance is done: the rig is dirty, so that it is checked before it is given out."""
-        self.store.write(lease_rows.back_in_service(rig))
+        self.store.write(people_rows.back_in_service(rig))
 
     def evict(self, rig: str, reason: str) -> None:
         """End another's lease: it is renewed no more. Its rigs are dirty when it has expired, not before."""
-        self.store.write(lease_rows.evict(rig, self.owner, reason))
+        self.store.write(people_rows.evict(rig, self.owner, reason))
 
     def rigs(self) -> tuple[RigStatus, ...]:
         """How each rig stands."""
-        return self.store.read(lease_rows.statuses)
+        return self.store.read(lease_views.statuses)
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Who waits, in the order of their turn."""
+        return self.store.read(lease_views.waiting)
 
     def reservations(self) -> tuple[Reservation, ...]:
         """What is reserved, now and later."""
-        return self.store.read(lease_rows.reservations)
+        return self.store.read(lease_views.reservations)
 
     # What leases and requests need
 

@@ -50,6 +50,11 @@ def named(*rigs: str) -> Slot:
     return Slot(rigs=rigs)
 
 
+def worded(slots: Iterable[Slot]) -> str:
+    """What is asked for, to be read."""
+    return ", ".join(map(str, slots))
+
+
 def of_dmc(dmc: str) -> Slot:
     """Any rig of this Device Model Combination."""
     return Slot(dmc=dmc)
@@ -66,17 +71,19 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a rig stands, for anybody; ``reserved`` is told from each asker's point of view."""
+    """How a rig stands, for anybody; reservations and maintenance keep out all but the one they are for."""
 
     name: str
     dmc: str
     obstacle: Obstacle | None = None
     reserved: tuple[Reserved, ...] = field(default=())
+    maintained_by: str = ""  # in maintenance it is given to nobody else
+    priority: int | None = None  # that it is held with
 
     def keeps_out(self, wish: Wish, at: float) -> Obstacle | None:
         """Why this asker cannot have the rig, ``at`` seconds since 1970; ``None`` where nothing does."""
-        if self.obstacle is Obstacle.MAINTENANCE:
-            return self.obstacle
+        if self.maintained_by not in {"", wish.owner}:
+            return Obstacle.MAINTENANCE
         done = at + wish.expected
         if any(r.person != wish.owner and r.starts <= done and at < r.ends for r in self.reserved):
             return Obstacle.RESERVED
@@ -91,6 +98,7 @@ class Wish:
     slots: tuple[Slot, ...]
     owner: str = ""
     expected: float = 0.0
+    priority: int = 0
 
 
 def assign(slots: Sequence[Slot], *pools: Iterable[Standing]) -> tuple[str, ...] | None:
@@ -129,6 +137,29 @@ def next_served(
 ) -> dict[str, tuple[str, ...]]:
     """The rigs of every wish that can be served now; ``wishes`` are in the order of their turn."""
     return {wish.id: got for wish, got in _turns(wishes, rigs, at) if got is not None}
+
+
+def to_be_given_back(wishes: Iterable[Wish], rigs: Sequence[Standing], at: float = 0.0) -> dict[str, Wish]:
+    """The held rigs that a wish of a higher priority is waiting for, and no others would do: by their names.
+
+    Who holds one of several that would do is asked only if it comes first: one wish empties no whole lab.
+
+    >>> held = [Standing(name, "dmc-1", Obstacle.HELD, priority=0) for name in "ab"]
+    >>> to_be_given_back([Wish("urgent", (of_dmc("dmc-1"),), "ann", priority=1)], held).keys()
+    dict_keys(['a'])
+    """
+    wanted: dict[str, Wish] = {}
+    kept: set[str] = set()
+    for wish in wishes:
+        pick = _pick([rig for rig in rigs if rig.name not in kept], wish, at)
+        held = pick(lambda obstacle: obstacle is Obstacle.HELD)
+        lower = [rig for rig in held if rig.priority is not None and rig.priority < wish.priority]
+        free = pick(lambda obstacle: obstacle is None)
+        dirty = pick(lambda obstacle: obstacle is Obstacle.DIRTY)
+        needed = assign(wish.slots, free, dirty, lower) or ()
+        kept |= set(needed)
+        wanted |= {rig.name: wish for rig in lower if rig.name in needed}
+    return wanted
 
 
 def _turns(

@@ -47,7 +47,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -113,6 +113,7 @@ class Store:
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, adopt: bool = False) -> None:
+        self.url = url  # with its password, if it has one
         self.patience = patience
         self._adopt = adopt
         self._waiting = threading.Event()  # never set: it makes a pause
@@ -189,18 +190,37 @@ class Store:
             self._waiting.wait(_PAUSE)
 
     def _prepare(self) -> None:
-        """Make the tables where they are not yet, and know the clock."""
+        """Make the tables where they are not yet, and know the clock. Who finds both waits for no writer."""
         with self._preparing:
             if self._ready:
                 return
             if self.is_sqlite:
                 with self._writable():
                     self._folder.mkdir(parents=True, exist_ok=True)
-            with self._writing.begin() as connection:
-                self._create(connection)
-                if self.is_sqlite:
-                    self._offset = self._sqlite_offset(connection)
+            if not self._is_prepared():
+                with self._turn(self._writing):
+                    if not self._is_prepared():  # others came first, where many begin at once
+                        self._make_ready()
             self._ready = True
+
+    def _make_ready(self) -> None:
+        with self._writing.begin() as connection:
+            self._create(connection)
+            if self.is_sqlite:
+                self._offset = self._sqlite_offset(connection)
+
+    def _is_prepared(self) -> bool:
+        """Whether others have made the tables, and since the last boot looked at the clock."""
+        with self._engine.begin() as connection:
+            if not inspect(connection).has_table(STORE.name):
+                return False
+            row = connection.execute(select(STORE)).one_or_none()
+            if row is None or row.version != VERSION:
+                return False
+            if self.is_sqlite and row.boot != _BOOT_ID.read_text().strip():
+                return False
+            self._offset = int(row.store_us - row.raw_us)
+            return True
 
     @contextmanager
     def _writable(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The tables that the lab's leases are kept in, the same on SQLite and on PostgreSQL.
+"""The tables of the lab's store: leases, health, durations; the same on SQLite and on PostgreSQL.
 
 Times that count are whole microseconds of the store's own clock (:mod:`harness.rigs.store`), which no
 host's wall clock moves. Times that a person said or reads are UTC: seconds since 1970, or ISO 8601 text.
@@ -38,6 +38,7 @@ RIG: Final = Table(
     Column("dirty_reason", Text, nullable=False, default=""),
     Column("maintenance_by", String(255), nullable=False, default=""),  # empty: it is in service
     Column("maintenance_reason", Text, nullable=False, default=""),
+    Column("maintenance_since", String(32), nullable=False, default=""),  # UTC, ISO 8601
     # The lease, the same in all rigs of a set: one row to write for a rig that is taken, one to give it back.
     Column("lease_id", String(64)),  # null: nobody has it, and what follows is of the last who had
     Column("owner", String(255)),
@@ -45,6 +46,7 @@ RIG: Final = Table(
     Column("process", Integer),
     Column("purpose", Text),
     Column("since", String(32)),  # UTC, ISO 8601, of the owner's host: to be read, not counted
+    Column("priority", Integer),
     Column("expires_us", BigInteger),
     Column("evicted", Text),  # who ends the lease and why: it is renewed no more
 )
@@ -60,6 +62,7 @@ REQUEST: Final = Table(
     Column("host", String(255), nullable=False),
     Column("process", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
+    Column("since", String(32), nullable=False),  # UTC, ISO 8601
     Column("priority", Integer, nullable=False),
     Column("expected_s", Float, nullable=False),
     Column("wanted", Text, nullable=False),  # JSON
@@ -76,4 +79,42 @@ RESERVATION: Final = Table(
     Column("reason", Text, nullable=False),
     Column("starts", Float, nullable=False),  # seconds since 1970, UTC
     Column("ends", Float, nullable=False),
+)
+
+_TOLD: Final = (  # the fields of harness.rigs.health.Health
+    ("rig", String(255)),
+    ("part", String(32)),  # empty: the rig itself
+    ("state", String(16)),  # a word of harness.rigs.health.HealthState
+    ("since", String(32)),  # UTC, ISO 8601
+    ("by", Text),
+    ("family", String(64)),
+    ("reason", Text),
+    ("remedy", Text),
+)
+
+HEALTH: Final = Table(
+    "health",
+    METADATA,
+    *(Column(name, kind, nullable=False, primary_key=name in {"rig", "part"}) for name, kind in _TOLD),
+    Column("faults", Integer, nullable=False),  # lab faults in a row
+)
+
+HISTORY: Final = Table(
+    "health_history",
+    METADATA,
+    Column(
+        "number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),  # order
+    Column("note", String(64), nullable=False, index=True),  # what was written down together
+    *(Column(name, kind, nullable=False, index=name == "rig") for name, kind in _TOLD),
+    Column("faults", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+DURATION: Final = Table(
+    "duration",
+    METADATA,
+    Column("test", Text, primary_key=True),  # the id of a planned test
+    Column("mean_s", Float, nullable=False),
+    Column("measured", Integer, nullable=False),  # measurements that the mean is made of
 )

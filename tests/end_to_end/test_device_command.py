@@ -12,7 +12,6 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,9 +22,10 @@ from typing import Any
 import pytest
 
 from device_drivers.simulated.meters.esme import EsmeTwin
-from harness.rigs.health import SUSPECT, health
-from harness.rigs.lease import holder
+from harness.rigs.health import HealthState
+from harness.rigs.lease_words import RigState
 from tests.harness.cli.physical import HARNESS, REPO, PhysicalLab, physical_lab
+from tests.harness.rigs.room import health_of, holder_of, somebody, status_of
 
 LIMIT = 30.0  # seconds for anything to be seen
 
@@ -160,16 +160,18 @@ def test_a_device_that_is_not_its_baseline_may_be_looked_at_and_not_changed(devi
     assert "(correct the lab file, or bring the device to its baseline)" in done.stderr
 
 
-def test_a_device_that_is_not_there_is_a_lab_fault_and_the_rig_suspect(device, lab: PhysicalLab) -> None:
+def test_a_device_that_is_not_there_is_a_lab_fault_and_written_into_the_rigs_health(
+    device, lab: PhysicalLab
+) -> None:
     done = device("bench-2", "GSME", "read", "clock", "--json")
     assert (done.returncode, done.stdout) == (3, "")
     assert "error: tcp 127.0.0.1:1: could not connect" in done.stderr
     assert "(check address and power)" in done.stderr
-    found = health(lab.state, "bench-2")
-    assert found.state == SUSPECT
-    assert found.fault is not None
-    assert found.fault.family == "TransportLost"
-    assert found.fault.run.startswith("device-")
+    found = health_of(lab.state, "bench-2")
+    assert found.family == "TransportLost"
+    assert found.by.startswith("device-")
+    assert found.faults
+    assert str(status_of(lab.state, "bench-2")) == "bench-2 is free"
 
 
 def test_power_is_off_until_the_engineer_presses_enter(lab: PhysicalLab) -> None:
@@ -191,14 +193,28 @@ def test_an_interrupt_brings_the_power_back_and_gives_the_rig_back(lab: Physical
         typed.sees("interrupted")
         assert typed.process.wait(LIMIT) == 4
     assert esme(lab).powered
-    assert holder(lab.state, "bench-1") is None
+    assert holder_of(lab.state, "bench-1") is None
 
 
-def test_killed_it_leaves_the_bench_to_its_guard(lab: PhysicalLab) -> None:
+def test_killed_it_leaves_the_bench_to_its_guard_and_the_rig_to_the_next_who_cleans_it(
+    device, lab: PhysicalLab, monkeypatch
+) -> None:
+    monkeypatch.setenv("HARNESS_LEASE_EXPIRY", "1.5")
     with at_a_terminal(lab, "bench-1", "ESME", "power", "off") as typed:
         typed.sees("on Enter")
         assert not esme(lab).powered
     soon(lambda: esme(lab).powered)
+    monkeypatch.delenv("HARNESS_LEASE_EXPIRY")
+    soon(lambda: is_dirty(lab))
+    done = device("bench-1", "ESME", "read", "voltage")
+    assert done.returncode == 0, done.stderr
+    found = health_of(lab.state, "bench-1")
+    assert (found.state, found.by) == (HealthState.GOOD, "harness device bench-1 ESME")
+
+
+def is_dirty(lab: PhysicalLab) -> bool:
+    status = status_of(lab.state, "bench-1")
+    return status is not None and status.state is RigState.DIRTY
 
 
 def test_at_the_prompt_the_drivers_answer_and_the_rig_is_held(device, lab: PhysicalLab) -> None:
@@ -220,17 +236,17 @@ def test_at_the_prompt_the_drivers_answer_and_the_rig_is_held(device, lab: Physi
         typed.sees(r"1500")
         refused = device("bench-1", "GSME", "read", "clock")
         assert refused.returncode == 3
-        assert "rig bench-1 is in use: purpose harness device bench-1 ESME" in refused.stderr
+        assert re.search(r"bench-1 is held by \S+ \(harness device bench-1 ESME; process ", refused.stderr)
         typed.type("\x04")
         typed.sees("rig bench-1 put down, its bench in the safe state")
         assert typed.process.wait(LIMIT) == 0
     assert "Traceback" not in typed.whole
-    assert holder(lab.state, "bench-1") is None
+    assert holder_of(lab.state, "bench-1") is None
     done = device("bench-1", "ESME", "read", "active_power_import", "--json")
     assert json.loads(done.stdout)[0]["value"] in (0, "0")
 
 
-def test_a_device_lost_at_the_prompt_makes_the_rig_suspect(lab: PhysicalLab) -> None:
+def test_a_device_lost_at_the_prompt_is_written_into_the_rigs_health(lab: PhysicalLab) -> None:
     with at_a_terminal(lab, "bench-1", "CH", "shell") as typed:
         typed.sees(">>> ")
         typed.type('device.close(); device.read("clock")\n')
@@ -238,26 +254,41 @@ def test_a_device_lost_at_the_prompt_makes_the_rig_suspect(lab: PhysicalLab) -> 
         typed.type("exit()\n")
         typed.sees("rig bench-1 put down")
         assert typed.process.wait(LIMIT) == 0
-    found = health(lab.state, "bench-1")
-    assert (found.state, found.fault and found.fault.family) == (SUSPECT, "TransportLost")
+    found = health_of(lab.state, "bench-1")
+    assert (found.state, found.family) == (HealthState.UNKNOWN, "TransportLost")
 
 
 def test_a_rig_that_another_process_holds_is_refused_naming_it(device, lab: PhysicalLab) -> None:
-    program = (
-        "import sys; from pathlib import Path; from harness.rigs.lease import take; "
-        "held = take(Path(sys.argv[1]), 'bench-1', 'bench work'); print('held', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(lab.state)],
-        cwd=REPO,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
+    with (
+        somebody(lab.file, lab.state) as pool,
+        pool.take("bench-1", "bench work", lambda _: None),  # another test may have left it dirty
+    ):
         done = device("bench-1", "ESME", "read", "clock")
-        assert other.stdin is not None
-        other.stdin.close()
     assert (done.returncode, done.stdout) == (3, "")
-    assert f"in use: purpose bench work, host {os.uname().nodename}, pid {other.pid}, since 20" in done.stderr
-    assert "(wait for it to end, or stop it)" in done.stderr
+    here = f"process {os.getpid()} on {os.uname().nodename}, since 20"
+    assert f"bench-1 is held by ann (bench work; {here}" in done.stderr
+    assert "(wait for it, or use another rig)" in done.stderr
+
+
+def test_who_has_lost_the_rig_at_the_prompt_writes_nothing_to_it_any_more(
+    lab: PhysicalLab, monkeypatch
+) -> None:
+    monkeypatch.setenv("HARNESS_LEASE_EXPIRY", "1.5")
+    with (
+        at_a_terminal(lab, "bench-1", "ESME", "shell") as typed,
+        somebody(lab.file, lab.state, "bob") as pool,
+    ):
+        typed.sees(">>> ")
+        pool.leases.evict("bench-1", "it is needed")
+        soon(lambda: is_dirty(lab))
+        typed.type('device.write("supplier_name", "Too Late Ltd")\n')
+        typed.sees("StaleLease: the lease of bench-1 .* has ended")
+        typed.type('device.read("voltage")\n')
+        typed.sees("StaleLease")
+        typed.type("exit()\n")
+        typed.sees("error: the lease of bench-1")
+        assert typed.process.wait(LIMIT) == 3
+    assert esme(lab).values["supplier_name"] != "Too Late Ltd"
+    status = status_of(lab.state, "bench-1")
+    assert status is not None
+    assert status.state is RigState.DIRTY

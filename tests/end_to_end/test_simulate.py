@@ -36,7 +36,7 @@ from device_drivers.dlms.security import Credentials
 from device_drivers.dlms.times import decode_date_time
 from device_drivers.transports.tcp import open_tcp
 from harness.domain.payload import Payload
-from harness.rigs.lease import RigInUse, holder, take
+from tests.harness.rigs.room import holder_of, no_check, somebody, status_of
 
 REPO = Path(__file__).parents[2]
 LAB = REPO / "lab_config" / "simulated.yaml"
@@ -214,18 +214,16 @@ def ask(dcc: dict[str, Any], device_id: str) -> bytes:
 
 
 def test_the_rig_is_held_while_it_stands(standing: Standing) -> None:
-    held = holder(standing.state, "ioc-1")
+    held = holder_of(standing.state, "ioc-1")
     assert held is not None
-    assert held["purpose"] == "harness simulate"
-    with pytest.raises(RigInUse, match="harness simulate"):
-        take(standing.state, "ioc-1", "a test")
-    assert holder(standing.state, "ioc-2") is None
+    assert (held.purpose, held.process) == ("harness simulate", standing.process.pid)
+    assert holder_of(standing.state, "ioc-2") is None
 
 
 def test_a_rig_in_use_is_not_stood_up(tmp_path: Path) -> None:
-    lease = take(tmp_path / "state" / "simulated", "ioc-1", "a colleague's bench work")
-    code, told = ended(tmp_path)
-    lease.release()
+    with somebody(LAB, tmp_path / "state" / "simulated") as pool:
+        pool.take("ioc-1", "a colleague's bench work", no_check)
+        code, told = ended(tmp_path)
     assert code == 3
     assert "a colleague's bench work" in told
 
@@ -238,7 +236,7 @@ def test_a_port_in_use_is_named(tmp_path: Path, offset: int) -> None:
     assert code == 2
     assert str(base + offset) in told
     assert "Traceback" not in told
-    assert holder(tmp_path / "state" / "simulated", "ioc-1") is None
+    assert str(status_of(tmp_path / "state" / "simulated", "ioc-1")) == "ioc-1 is free"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +265,18 @@ def test_asked_to_stop_it_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         assert standing.process.returncode == 0, told
         assert not [child for child in children if Path(f"/proc/{child}").exists()]
         assert all(is_free(standing.base + offset) for offset in (0, 1, 2, 10 * RIGS, 10 * RIGS + 1))
-        assert holder(standing.state, "ioc-1") is None
+        assert str(status_of(standing.state, "ioc-1")) == "ioc-1 is free"
+
+
+def test_it_stops_when_somebody_has_ended_its_lease(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HARNESS_LEASE_EXPIRY", "1.5")
+    with stood_up(tmp_path) as standing:
+        with somebody(LAB, standing.state, "bob") as pool:
+            pool.leases.evict("ioc-1", "the rig is needed")
+        _, told = standing.process.communicate(timeout=30)
+        assert standing.process.returncode == 3, told
+        assert "error: stopped: the lease of ioc-1 (token 1) for harness simulate has ended" in told
+        assert is_free(standing.base)
 
 
 def test_killed_it_takes_the_dcc_side_with_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from harness.domain.errors import BeyondBench, HarnessError
 from harness.domain.instruments import Flow, RigController
 from harness.domain.lab import Lab, Rig
 from harness.domain.words import DeviceType
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, permit_of, still_ours, unfenced
 
 RESCUE: Final = "device_drivers.bench.modbus.safe:rescue"
 
@@ -40,20 +40,22 @@ class ModbusBench:
         controller: RigController,
         hold: BenchHold,
         trace: Trace,
+        fence: Fence = unfenced,
     ) -> None:
+        self._fence = fence
         self._rig = rig
         self._settings = settings
         self._controller = controller
         self._hold = hold
         self._trace = trace
-        self._panel = Panel(open_link(settings, address_of(settings, controller)), trace)
+        self._panel = Panel(open_link(settings, address_of(settings, controller), fence), trace)
         self._reference = ReferenceMeters(settings.map)
         self._demand = (0, 0)  # W and var that were asked for last
         self._is_safe = self._closed = False
 
     def start(self) -> None:
         """Post the guard, go to the safe state, and take what the reference meters show as nothing."""
-        self._hold.post(RESCUE)
+        self._hold.post(RESCUE, permit_of(self._fence))
         self.safe()
         self._reference.begin(self._panel)
 
@@ -139,10 +141,11 @@ class ModbusBench:
 
     def safe(self) -> None:
         """The declared safe state. For it a lost link is opened anew: once, and the trace says so."""
+        self._fence()
         if not self._panel.link.is_open:
             self._trace.event("bench", "reconnecting, to bring the bench to its safe state")
             address = address_of(self._settings, self._controller)
-            self._panel = Panel(open_link(self._settings, address), self._trace)
+            self._panel = Panel(open_link(self._settings, address, self._fence), self._trace)
         bring_to_safe_state(self._settings, self._panel)
         self._demand = (0, 0)
         self._is_safe = True
@@ -151,19 +154,34 @@ class ModbusBench:
         """Safe state, then let go of port, guard and lock; closing twice is fine.
 
         Where this process cannot reach the bench any more its guard tries, and if that fails too it is a
-        :class:`~harness.domain.errors.BenchFault`.
+        :class:`~harness.domain.errors.BenchFault`. Neither writes where it is not ours any more.
         """
         if self._closed:
             return
-        self._closed = True
         try:
             if not self._is_safe:
                 self.safe()
         except HarnessError as error:
+            if not still_ours(self._fence):
+                self.abandon()
+                raise
             self._trace.event("bench", "its guard must bring the bench to its safe state", error=str(error))
         finally:
+            self._let_go(rescued=not self._is_safe)
+
+    def abandon(self) -> None:
+        """Let go of port, guard and lock, and write nothing: who has the bench now makes it safe.
+
+        A guard that asks first finds out whether that is somebody else; if not, it does.
+        """
+        self._let_go(rescued=self._hold.asks)
+
+    def _let_go(self, *, rescued: bool) -> None:
+        """``rescued``: by the guard, before it goes."""
+        if not self._closed:
+            self._closed = True
             self._panel.link.close()
-            self._hold.release(safe=self._is_safe)
+            self._hold.release(safe=not rescued)
 
     # How
 
@@ -194,7 +212,9 @@ class ModbusBench:
         return point
 
 
-def open_modbus_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController) -> ModbusBench:
+def open_modbus_bench(
+    rig: Rig, lab: Lab, trace: Trace, controller: RigController, fence: Fence = unfenced
+) -> ModbusBench:
     """The bench of a rig, in its safe state and guarded.
 
     :class:`~harness.domain.errors.TransportLost` or :class:`~harness.domain.errors.BenchFault` where it
@@ -203,7 +223,7 @@ def open_modbus_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigControlle
     settings = settings_of(rig)
     hold = BenchHold.take(rig, lab, trace)
     try:
-        bench = ModbusBench(rig, settings, controller, hold, trace)
+        bench = ModbusBench(rig, settings, controller, hold, trace, fence)
     except BaseException:
         hold.release(safe=True)  # nothing has been switched, and no guard stands yet
         raise

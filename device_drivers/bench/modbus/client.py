@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from harness.domain.bench import ModbusBenchSettings, SerialPort, Table
-from harness.domain.errors import BenchFault, TransportLost
+from harness.domain.errors import BenchFault, LabFault, TransportLost
+from harness.hooks import Fence, unfenced
 
 if TYPE_CHECKING:
     from pymodbus.client import ModbusSerialClient, ModbusTcpClient
@@ -40,11 +41,15 @@ class ModbusLink:
     Life cycle: :func:`open_link`, ``read`` and ``write``, ``close``. An exception response is a
     :class:`BenchFault` and the link stays. After silence it is a :class:`BenchFault` too and the link is
     closed, so that a late answer is never taken for the next one; a lost connection is a
-    :class:`TransportLost`. A closed link stays closed.
+    :class:`TransportLost`. A closed link stays closed. The fence is asked before each request, for to read is
+    to write one too; where the rig is not ours the link is closed, and what the fence raised comes out.
     """
 
-    def __init__(self, client: ModbusBaseSyncClient, name: str, device_id: int) -> None:
+    def __init__(
+        self, client: ModbusBaseSyncClient, name: str, device_id: int, fence: Fence = unfenced
+    ) -> None:
         self.name = name
+        self._fence = fence
         self._client = client
         self._device_id = device_id
         self._open = True
@@ -88,6 +93,11 @@ class ModbusLink:
     def _exchange(self, request: Callable[[], ModbusPDU], what: str) -> ModbusPDU:
         from pymodbus.exceptions import ConnectionException, ModbusException
 
+        try:
+            self._fence()
+        except LabFault:
+            self.close()
+            raise
         if not self._open:
             raise TransportLost(f"{self.name}: closed after an earlier failure", remedy="open the rig anew")
         try:
@@ -122,12 +132,13 @@ class ModbusLink:
         raise BenchFault(f"{self.name}: the answer to {what!r} holds {found}", remedy="check the device")
 
 
-def open_link(settings: ModbusBenchSettings, address: tuple[str, int]) -> ModbusLink:
+def open_link(settings: ModbusBenchSettings, address: tuple[str, int], fence: Fence = unfenced) -> ModbusLink:
     """Connect to the bench's serial port or else to ``address``, within its timeout."""
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL + 1)  # it tells all that it raises
+    fence()
     if settings.serial is not None:
-        return ModbusLink(*_over_serial(settings.serial, settings.timeout), settings.device_id)
-    return ModbusLink(*_over_tcp(address, settings.timeout), settings.device_id)
+        return ModbusLink(*_over_serial(settings.serial, settings.timeout), settings.device_id, fence)
+    return ModbusLink(*_over_tcp(address, settings.timeout), settings.device_id, fence)
 
 
 def _over_tcp(address: tuple[str, int], timeout: float) -> tuple[ModbusTcpClient, str]:

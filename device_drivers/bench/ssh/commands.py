@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from device_drivers.bench.ssh.connection import TROUBLE, Connection
-from harness.domain.errors import ControllerFault, TransportLost
+from harness.domain.errors import ControllerFault, LabFault, TransportLost
 from harness.domain.instruments import CommandResult
 
 MOST_KEPT: Final = 16 * 1024 * 1024  # bytes of each stream
@@ -47,13 +47,14 @@ class Stream:
         self._ended = False
         self._changed = threading.Condition()
 
-    def drain(self, read: Callable[[int], bytes]) -> None:
-        """Take what comes until the stream ends, or the connection does."""
+    def drain(self, read: Callable[[int], bytes], hold_back: Callable[[], None]) -> None:
+        """Take what comes until the stream ends, or the connection does, or the rig is not ours."""
         try:
             while piece := read(_PIECE):
                 self._take(piece)
-        except TROUBLE:
-            pass  # the connection is gone; the missing exit status tells so
+                hold_back()  # to read is to tell the other end that it may send more
+        except (*TROUBLE, LabFault):
+            pass  # the missing exit status tells so
         finally:
             with self._changed:
                 self._ended = True
@@ -102,7 +103,9 @@ class RemoteCommand:
             self._channel.exec_command(f"exec sh -c {shlex.quote(_KEEPER)} sh {shlex.quote(command)}")
         self._output, self._errors = Stream(most_kept), Stream(most_kept)
         self._drains = tuple(
-            threading.Thread(target=stream.drain, args=(read,), name="ssh-drain", daemon=True)
+            threading.Thread(
+                target=stream.drain, args=(read, connection.hold_back), name="ssh-drain", daemon=True
+            )
             for stream, read in (
                 (self._output, self._channel.recv),
                 (self._errors, self._channel.recv_stderr),
@@ -160,6 +163,11 @@ class RemoteCommand:
         if self._connection.alive() and not self._ended(0):
             self._end()
         self._let_go()
+
+    def abandon(self) -> None:
+        """Let go of it once its connection is closed: its keeper there ends it."""
+        for drain in self._drains:
+            drain.join()
 
     def _end(self, within: float = 0.0) -> None:
         """Have its keeper there end it, and see it end; :class:`TransportLost` where that end is mute."""

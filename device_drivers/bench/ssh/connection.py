@@ -19,6 +19,7 @@ import paramiko
 from device_drivers.bench.ssh.keys import hold_to_pin, pinned_keys, pinned_name, private_key
 from harness.domain.errors import ControllerFault, LabFault, TransportLost
 from harness.domain.lab import Controller
+from harness.hooks import Fence, unfenced
 
 TROUBLE: Final = (EOFError, OSError, paramiko.SSHException)
 """What paramiko raises where the connection, or the other end, does not do what it should."""
@@ -34,9 +35,13 @@ _IS_IT_THERE: Final = "check that it is switched on, its address and port, and t
 
 
 class Connection:
-    """A connection whose both ends have proven who they are. Life cycle: :func:`connect`, use, ``close``."""
+    """A connection whose both ends have proven who they are. Life cycle: :func:`connect`, use, ``close``.
 
-    def __init__(self, connected: socket.socket, name: str) -> None:
+    Before anything is asked of the other end, the fence is.
+    """
+
+    def __init__(self, connected: socket.socket, name: str, fence: Fence = unfenced) -> None:
+        self._fence = fence
         self._socket = connected
         self._transport = paramiko.Transport(connected, disabled_algorithms=_TOO_OLD)
         self._transport.name = name
@@ -53,6 +58,17 @@ class Connection:
         """Whether it is open, as far as is known here."""
         return bool(self._transport.is_active()) and not self._transport.packetizer.closed
 
+    def hold_back(self) -> None:
+        """Return if the rig is ours; else end the connection, and raise what the fence does.
+
+        Paramiko says much by itself: that it has read, that a file is no longer used.
+        """
+        try:
+            self._fence()
+        except LabFault:
+            self.close()
+            raise
+
     def answers(self, within: float) -> None:
         """Have the other end answer at all; :class:`TransportLost` where it does not."""
         with self._asking, self.bounded(within, "asked whether it is there"):
@@ -62,7 +78,11 @@ class Connection:
 
     @contextmanager
     def bounded(self, within: float, what: str) -> Iterator[None]:
-        """Let what stands in the ``with`` take so many seconds, and make a lab fault of its trouble."""
+        """Let what stands in the ``with`` take so many seconds, and make a lab fault of its trouble.
+
+        It is not begun where the rig is not ours.
+        """
+        self.hold_back()
         late = threading.Event()
 
         def end() -> None:
@@ -81,12 +101,16 @@ class Connection:
             watch.cancel()
             watch.join()
         if late.is_set():
-            raise TransportLost(f"{self.name}: {what}: no answer within {within:g} s", remedy=_IS_IT_THERE)
+            raise _lost(f"{self.name}: {what}: no answer within {within:g} s", remedy=_IS_IT_THERE)
         if trouble is not None:
             raise self.fault(what, trouble) from trouble
 
     def fault(self, what: str, trouble: object) -> LabFault:
-        """The lost connection, or where that still stands, the refusal of the other end."""
+        """The lost connection, or where that still stands, the refusal of the other end.
+
+        Raises what the fence does, where it was that which ended the connection.
+        """
+        self.hold_back()
         if self._transport.is_alive():
             self._transport.join(_JOIN / 10)  # a connection that broke tells those who wait first, then ends
         problem = str(trouble) or type(trouble).__name__
@@ -95,7 +119,7 @@ class Connection:
                 f"{self.name}: {what}: refused: {problem}", remedy="see the log of its sshd for the reason"
             )
         self.close()
-        return TransportLost(
+        return _lost(
             f"{self.name}: {what}: the connection was lost: {problem}",
             remedy="check its network and power, and the log of its sshd",
         )
@@ -110,13 +134,13 @@ class Connection:
         self._socket.close()
 
 
-def connect(settings: Controller) -> Connection:
+def connect(settings: Controller, fence: Fence = unfenced) -> Connection:
     """Connect, hold the controller to its pinned host key, and sign on: all within ``settings.connect`` s."""
     _quieten()
     begun = time.monotonic()
     key, pinned = private_key(settings.key), pinned_keys(settings.known_hosts).lookup(pinned_name(settings))
     name = f"ssh {settings.user}@{settings.host}:{settings.port}"
-    connection = Connection(_reach(settings, name), name)
+    connection = Connection(_reach(settings, name), name, fence)
     try:
         left = max(settings.connect - (time.monotonic() - begun), 0.001)
         with connection.bounded(left, "signing on"):
@@ -136,16 +160,16 @@ def _reach(settings: Controller, name: str) -> socket.socket:
     try:
         reached = socket.create_connection((settings.host, settings.port), settings.connect)
     except socket.gaierror as error:
-        raise TransportLost(
+        raise _lost(
             f"{name}: the name cannot be resolved: {error.strerror}",
             remedy="correct host, or write its address",
         ) from error
     except ConnectionRefusedError as error:
-        raise TransportLost(
+        raise _lost(
             f"{name}: the connection was refused", remedy="start its sshd, or correct the port"
         ) from error
     except OSError as error:
-        raise TransportLost(f"{name}: could not connect: {error}", remedy=_IS_IT_THERE) from error
+        raise _lost(f"{name}: could not connect: {error}", remedy=_IS_IT_THERE) from error
     reached.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reached.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in {**_KEEPALIVE, "TCP_USER_TIMEOUT": int(settings.connect * 1000)}.items():
@@ -194,6 +218,11 @@ def _sign_on(connection: Connection, key: Any, settings: Controller, left: float
             f"{connection.name}: wants more than the key at {settings.key}",
             remedy="let its sshd ask for a public key alone: AuthenticationMethods publickey",
         )
+
+
+def _lost(message: str, *, remedy: str) -> TransportLost:
+    """The same connection carries doors, bench and captures: it is the controller that was lost."""
+    return TransportLost(message, remedy=remedy, part=ControllerFault.part)
 
 
 def _quieten() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from harness.domain.errors import ControllerFault, HarnessError, LabFault
 from harness.domain.instruments import CommandResult, RunningCommand
 from harness.domain.lab import Controller
-from harness.hooks import Trace
+from harness.hooks import Fence, Trace, unfenced
 
 if TYPE_CHECKING:
     from device_drivers.bench.ssh.commands import RemoteCommand
@@ -31,10 +31,12 @@ class SshController:
     """Implements :class:`~device_drivers.bench.controller.OpenController` over SSH.
 
     Life cycle: create (nothing is connected), use from any thread, ``close``. The first use connects; so does
-    the first one after the connection was lost, which the call that noticed it has told.
+    the first one after the connection was lost, which the call that noticed it has told. Once the rig is not
+    ours nothing is asked of it any more, forwarded ports carry nothing, and only ``abandon`` is left.
     """
 
-    def __init__(self, settings: Controller, trace: Trace) -> None:
+    def __init__(self, settings: Controller, trace: Trace, fence: Fence = unfenced) -> None:
+        self._fence = fence
         self._settings = settings
         self._trace = trace
         self._lock = threading.RLock()
@@ -66,7 +68,7 @@ class SshController:
                 running.close()
             raise
         finally:
-            self._forget(running)
+            self._forget_those_over()
         self._trace.event(
             _SOURCE, f"ran {command}", status=result.status, output_bytes=len(result.output),
             error_bytes=len(result.errors), seconds=result.seconds,
@@ -103,11 +105,7 @@ class SshController:
 
     def close(self) -> None:
         """End what still runs there, the forwarded ports and the connection; closing twice is fine."""
-        with self._lock:
-            self._closed = True
-            running, self._running = self._running, []
-            forwardings, self._forwardings = list(self._forwardings.values()), {}
-            connection, self._connection = self._connection, None
+        running, forwardings, connection = self._taken()
         with suppress(LabFault):  # the keeper there ends each, once the connection is no more
             if running and connection is not None and connection.alive():
                 connection.answers(self._settings.connect)
@@ -119,6 +117,25 @@ class SshController:
         for forwarding in forwardings:
             forwarding.close()
 
+    def abandon(self) -> None:
+        """Close the connection and the forwarded ports without a word; keepers end what still runs there."""
+        running, forwardings, connection = self._taken()
+        if connection is not None:
+            connection.close()
+        for command in running:
+            command.abandon()
+        for forwarding in forwardings:
+            forwarding.close()
+
+    def _taken(self) -> tuple[list[RemoteCommand], list[Forwarding], Connection | None]:
+        """All that is open, for who lets go of it; none of it can be used from now on."""
+        with self._lock:
+            self._closed = True
+            running, self._running = self._running, []
+            forwardings, self._forwardings = list(self._forwardings.values()), {}
+            connection, self._connection = self._connection, None
+        return running, forwardings, connection
+
     @property
     def _name(self) -> str:
         return f"controller {self._settings.host}:{self._settings.port}"
@@ -126,13 +143,14 @@ class SshController:
     def _connected(self) -> Connection:
         from device_drivers.bench.ssh.connection import connect
 
+        self._fence()
         with self._lock:
             if self._closed:
                 raise ControllerFault(f"{self._name}: used after it was closed", remedy="open the rig anew")
             if self._connection is None or not self._connection.alive():
                 if self._connection is not None:
                     self._connection.close()
-                self._connection = connect(self._settings)
+                self._connection = connect(self._settings, self._fence)
                 self._trace.event(_SOURCE, f"signed on: {self._connection.name}")
             return self._connection
 
@@ -141,12 +159,13 @@ class SshController:
 
         running = RemoteCommand(self._connected(), command, self._settings.connect)
         with self._lock:
-            self._running = [each for each in self._running if not each.over] + [running]
+            self._running.append(running)
+        self._forget_those_over()
         return running
 
-    def _forget(self, running: RemoteCommand) -> None:
+    def _forget_those_over(self) -> None:
         with self._lock:
-            self._running = [each for each in self._running if each is not running]
+            self._running = [each for each in self._running if not each.over]
 
     def _not_forwarded(self, error: HarnessError) -> None:
         self._trace.event(_SOURCE, "could not forward a connection", problem=str(error))

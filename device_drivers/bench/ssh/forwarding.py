@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from device_drivers.bench.ssh.connection import TROUBLE, Connection
-from harness.domain.errors import HarnessError
+from harness.domain.errors import HarnessError, LabFault
 
 MOST_CONNECTIONS: Final = 64
 _PIECE: Final = 32 * 1024
@@ -19,7 +19,8 @@ class Forwarding:
     """Listens on any free port of the loopback, and carries each connection to a host and port behind.
 
     ``connection`` gives the open connection to the controller; ``refused`` is told of what could not be
-    carried: who connected here only sees it closed. Above 64 connections further ones are closed at once.
+    carried: who connected here only sees it closed. Above 64 connections further ones are closed at once, and
+    all of them when the connection holds back.
 
     Life cycle: create (it listens), ``close``.
     """
@@ -79,23 +80,20 @@ class Forwarding:
                 thread.start()
 
     def _carry(self, local: socket.socket, origin: tuple[str, int]) -> None:
-        channel = None
         try:
-            channel = self._open(local, origin)
+            connection = self._connection()
+            channel = self._open(connection, local, origin)
             if channel is not None:
-                _both_ways(local, channel)
+                _both_ways(local, channel, connection.hold_back)
         except HarnessError as error:
             self._refused(error)
         finally:
-            if channel is not None:
-                _close(channel)
             local.close()
             with self._guard:
                 self._carried.pop(local, None)
 
-    def _open(self, local: socket.socket, origin: tuple[str, int]) -> Any:
+    def _open(self, connection: Connection, local: socket.socket, origin: tuple[str, int]) -> Any:
         """A channel to the target; ``None`` where this was closed meanwhile."""
-        connection = self._connection()
         host, port = self._target
         with connection.bounded(self._within, f"forwarding to {host}:{port}"):
             channel = connection.transport.open_channel("direct-tcpip", self._target, origin)
@@ -107,7 +105,7 @@ class Forwarding:
         return channel
 
 
-def _both_ways(local: socket.socket, channel: Any) -> None:
+def _both_ways(local: socket.socket, channel: Any, hold_back: Callable[[], None]) -> None:
     """Carry bytes until both sides have said that they are done, or one is gone."""
 
     def back_is_done() -> None:
@@ -117,12 +115,13 @@ def _both_ways(local: socket.socket, channel: Any) -> None:
             local.shutdown(socket.SHUT_WR)
 
     back = threading.Thread(
-        target=_pump, args=(channel.recv, local.sendall, back_is_done, channel, local),
+        target=_pump, args=(channel.recv, local.sendall, back_is_done, channel, local, hold_back),
         name="ssh-forwarded-back", daemon=True,
     )  # fmt: skip
     back.start()
-    _pump(local.recv, channel.sendall, channel.shutdown_write, channel, local)
+    _pump(local.recv, channel.sendall, channel.shutdown_write, channel, local, hold_back)
     back.join()
+    _hang_up(channel, hold_back)
 
 
 def _pump(
@@ -131,13 +130,23 @@ def _pump(
     done: Callable[[], Any],
     channel: Any,
     local: socket.socket,
+    hold_back: Callable[[], None],
 ) -> None:
     try:
         while piece := read(_PIECE):
+            hold_back()
             write(piece)
+        hold_back()
         done()  # this direction only: the other may have more to say
-    except TROUBLE:  # one side has gone: so must the other
+    except (*TROUBLE, LabFault):  # one side has gone, or may not be spoken to: so must the other
         _shut(local)
+        _hang_up(channel, hold_back)
+
+
+def _hang_up(channel: Any, hold_back: Callable[[], None]) -> None:
+    """Close the channel; where the rig is not ours it is closed with its connection."""
+    with suppress(LabFault):
+        hold_back()
         _close(channel)
 
 

@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.domain.words import AttemptResult
-from harness.records.canonical import moment, plain
-from harness.records.evidence import read_steps
+from harness.records.canonical import moment
+from harness.records.evidence import STEPS, names_in, read_steps
 from harness.records.run import Attempt, RunRecord
 from harness.reports.heatmap.grid import column_key
 
@@ -24,6 +24,7 @@ FILE_BOUND = 24_000  # bytes of a file that is shown in the page
 HEX_BOUND = 4096  # the same, of a file that is no text
 PAGE_BOUND = 24_000_000  # bytes of evidence in one page, before compression: passed tests give way first
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _READABLE = ("text/", "application/xml", "application/json")
 
 
@@ -92,17 +93,17 @@ class EvidencePack:
 
     def _of(self, attempt: Attempt) -> dict[str, Any]:
         folder = self.record.evidence_of(attempt)
-        steps = read_steps(folder)
+        there = sorted(names_in(str(folder)))
+        steps = read_steps(folder) if STEPS in there else []
         named = {step.get("path") for step in steps}
-        there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         return {
-            "folder": folder.relative_to(self.record.folder).as_posix(),
+            "folder": "/".join(folder.parts[-3:]),  # from the run folder
             "began": steps[0]["at"] if steps else "",
             "after": [milliseconds(steps[0]["at"], step["at"]) for step in steps],
             "steps": [self._step(folder, step) for step in steps],
             "files": [name for name in there if name not in named],
             "trace": attempt.trace,
-            "devices": plain(attempt.devices),
+            "devices": list(attempt.devices),
             "phases": [f"{phase.name} {phase.result} {phase.seconds:.2f} s" for phase in attempt.phases],
         }
 
@@ -130,4 +131,4 @@ def milliseconds(start: str, end: str) -> int:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(value) if type(value) is int else _ENCODER.encode(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -166,10 +167,18 @@ def bench(open_it: Open, bay: Bay) -> ModbusBench:
 
 
 def guard_of_this_process() -> int:
-    """The one guard that this process has posted."""
-    children = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
-    [guard] = [int(pid) for pid in children if b"guard.py" in Path("/proc", pid, "cmdline").read_bytes()]
-    return guard
+    """The one guard that this process has posted.
+
+    The kernel's list may lack a child for a moment, while another of ours ends.
+    """
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        children = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
+        guards = [int(pid) for pid in children if b"guard.py" in Path("/proc", pid, "cmdline").read_bytes()]
+        if guards:
+            [guard] = guards
+            return guard
+    raise AssertionError("no guard was posted")
 
 
 def belongings() -> tuple[list[str], int, list[int]]:

@@ -117,3 +117,12 @@ def test_closing_after_a_cut_says_nothing_to_the_meter() -> None:
     session.renew()
     session.close()
     assert line.said == ["open", "abandon"]
+
+
+def test_a_session_that_is_abandoned_ends_without_a_word() -> None:
+    line = Line()
+    session = line.session()
+    session.abandon()
+    assert line.said == ["open", "abandon"]
+    with pytest.raises(TransportLost, match="the session is over: abandoned"):
+        session.get(REF)

@@ -32,7 +32,7 @@ from harness.domain.errors import (
 from harness.domain.instruments import Esme, Identity
 from harness.domain.lab import DeviceModel, Door, OpticalPort, RigDevice
 from harness.domain.words import DeviceType, SupplyState
-from harness.hooks import RunContext, Wanted, plugin_manager
+from harness.hooks import RunContext, Wanted, plugin_manager, unfenced
 
 pytestmark = pytest.mark.usefixtures("leaving_nothing")
 
@@ -102,7 +102,9 @@ def connect(cable, meter_end, shipped_lab) -> Iterator[Callable[..., Any]]:
                 if driver.protocol == "iec62056-21"
             )
             assert driver.device_type is DeviceType.ESME
-            opened = driver.connect(DEVICE, door(cable, **parameters), shipped_lab, None, trace or NoTrace())
+            opened = driver.connect(
+                DEVICE, door(cable, **parameters), shipped_lab, None, trace or NoTrace(), unfenced
+            )
             held.enter_context(closing(opened))
             return opened
 

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +16,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from device_drivers.esme import EsmeDriver
+from device_drivers.simulated.bench import SimulatedBench
 from harness.cli.app import app
-from harness.rigs.health import WELL, health
-from harness.rigs.lease import holder, take
+from harness.domain.errors import BenchFault
+from harness.execution.terminal import login_name
+from harness.rigs.health import HealthState
+from harness.rigs.lease_words import RigState
 from tests.harness.cli.physical import CONFIG, modbus, physical_lab
+from tests.harness.rigs.room import health_of, holder_of, no_check, somebody, status_of
 
 
 @pytest.fixture
@@ -145,7 +151,7 @@ def test_info_holds_the_device_beside_its_baseline(device, state: Path) -> None:
     assert found["clock"][0].endswith("Z")
     assert found["supply"][0] == "Enabled"
     assert re.fullmatch(r"dlms over tcp: host 127\.0\.0\.1, port \d+ \(a twin\)", found["door"][0])
-    assert found["health of the rig"][0] == WELL
+    assert found["health of the rig"][0] == "unknown: never checked"
     assert "supply" not in {row[0] for row in cells(device("foc-2", "CH", "info").stdout)}
 
 
@@ -203,22 +209,84 @@ def test_a_wrong_word_is_told_with_the_nearest_and_exit_code_2(
     done = device(*words.split())
     assert told in " ".join(done.stderr.split())
     assert (done.exit_code, done.stdout) == (2, "")
-    assert health(state, "ioc-1").state == WELL
-    assert holder(state, "ioc-1") is None
+    assert health_of(state, "ioc-1").state is HealthState.UNKNOWN
+    assert health_of(state, "ioc-1").faults == 0
+    assert holder_of(state, "ioc-1") is None
 
 
 @pytest.mark.parametrize(
     "words", ["read clock", "write supplier_name x", "power off --for 0", "info", "shell"]
 )
 def test_a_rig_in_use_is_refused_naming_its_holder(device, state: Path, words: str) -> None:
-    lease = take(state, "ioc-1", "a run of Tuesday's")
-    done = device("ioc-1", "ESME", *words.split())
-    lease.release()
+    with somebody(CONFIG / "simulated.yaml", state) as pool:
+        pool.take("ioc-1", "a run of Tuesday's", no_check)
+        done = device("ioc-1", "ESME", *words.split())
+        assert pool.leases.waiting() == ()
     assert (done.exit_code, done.stdout) == (3, "")
-    assert re.match(
-        r"error: rig ioc-1 is in use: purpose a run of Tuesday's, host \S+, pid \d+, since ", done.stderr
-    )
-    assert health(state, "ioc-1").state == WELL
+    held = r"error: ioc-1 is held by ann \(a run of Tuesday's; process \d+ on \S+, since "
+    assert re.match(held, done.stderr)
+    assert health_of(state, "ioc-1").faults == 0
+
+
+def dirty(pool: Any, rig: str) -> None:
+    pool.take(rig, "a run", no_check).release(dirty="its run was killed")
+
+
+def test_a_dirty_rig_is_cleaned_first_and_its_check_is_written_down(device, state: Path) -> None:
+    with somebody(CONFIG / "simulated.yaml", state) as pool:
+        dirty(pool, "ioc-1")
+    done = device("ioc-1", "ESME", "read", "clock")
+    assert done.exit_code == 0, done.stderr
+    found = health_of(state, "ioc-1")
+    assert (found.state, found.by) == (HealthState.GOOD, "harness device ioc-1 ESME")
+    assert str(status_of(state, "ioc-1")) == "ioc-1 is free"
+
+
+def test_a_dirty_rig_that_cannot_be_cleaned_is_refused_and_bad(device, state: Path, monkeypatch) -> None:
+    with somebody(CONFIG / "simulated.yaml", state) as pool:
+        dirty(pool, "ioc-1")
+    read = EsmeDriver.identity
+    monkeypatch.setattr(EsmeDriver, "identity", lambda self: replace(read(self), firmware="9.9"))
+    done = device("ioc-1", "ESME", "read", "clock")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "error: ioc-1 is dirty, and cannot be cleaned: the ESME says its " in done.stderr
+    assert health_of(state, "ioc-1").state is HealthState.BAD
+    status = status_of(state, "ioc-1")
+    assert status is not None
+    assert (status.state, status.holder) == (RigState.DIRTY, None)
+
+
+def test_who_maintains_a_rig_works_on_it_dirty_as_it_is_and_nobody_else_does(device, state: Path) -> None:
+    with somebody(CONFIG / "simulated.yaml", state, login_name()) as pool:
+        dirty(pool, "ioc-1")
+        pool.leases.maintain("ioc-1", "a new relay")
+    assert device("ioc-1", "ESME", "read", "clock").exit_code == 0
+    assert device("ioc-1", "ESME", "power", "off", "--for", "0").exit_code == 0
+    status = status_of(state, "ioc-1")
+    assert status is not None
+    assert (status.state, status.dirty_reason) == (RigState.DIRTY, "its run was killed")
+    with somebody(CONFIG / "simulated.yaml", state, "bob") as pool:
+        pool.leases.maintain("ioc-2", "a new label")
+    done = device("ioc-2", "ESME", "read", "clock")
+    assert done.exit_code == 3
+    assert "ioc-2 is in maintenance by bob: a new label" in done.stderr
+
+
+def test_a_bench_that_failed_in_ones_hand_leaves_its_rig_dirty(device, state: Path, monkeypatch) -> None:
+    def stuck(*_: object) -> None:
+        raise BenchFault("load.on cannot be switched off")
+
+    monkeypatch.setattr(SimulatedBench, "safe", stuck)
+    done = device("ioc-1", "ESME", "power", "off", "--for", "0")
+    assert done.exit_code == 3
+    status = status_of(state, "ioc-1")
+    assert str(status) == "ioc-1 is dirty: load.on cannot be switched off"
+    assert health_of(state, "ioc-1").faults == 1
+
+
+def test_what_the_device_does_wrong_leaves_its_rig_free(device, state: Path) -> None:
+    assert device("ioc-1", "ESME", "write", "active_import", "5").exit_code == 1
+    assert str(status_of(state, "ioc-1")) == "ioc-1 is free"
 
 
 def test_no_help_text_is_cut() -> None:

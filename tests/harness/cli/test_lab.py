@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.rigs.lease import take
+from harness.execution.terminal import login_name
+from harness.rigs.health import HealthState
+from tests.harness.rigs.room import health_of, no_check, somebody, status_of
 
 PLUGIN = """
 from harness.domain.errors import LinkLost
@@ -103,20 +105,76 @@ def test_the_rigs_are_checked_while_the_dcc_cannot_be_reached(check, lab_file: P
     assert "found: the gateway does not answer" in done.stdout
     assert "to do: ask the DCC" in done.stdout
     assert "Cedarholt" in done.stdout  # the devices are looked at none the less
-    assert "foc-2 is well" in done.stderr.splitlines()  # the DCC is not the rig's
+    assert "foc-2 is good" in done.stderr.splitlines()  # the DCC is not the rig's
     assert done.stderr.splitlines()[-1] == "1 rig checked, 1 to look at"
 
 
 def test_a_rig_that_somebody_holds_is_left_alone(check, lab_file: Path, tmp_path: Path) -> None:
     keep_rigs(lab_file, "foc-2")
-    lease = take(tmp_path / "state" / "simulated", "foc-2", "bench work")
-    done = check("--json")
-    lease.release()
+    state = tmp_path / "state" / "simulated"
+    with somebody(lab_file, state) as pool:
+        pool.take("foc-2", "bench work", no_check)
+        done = check("--json")
     found = json.loads(done.stdout)[-1]
-    assert (found["state"], found["tried"]) == ("in use", "lease the rig")
-    assert "purpose bench work" in found["found"]
-    assert found["remedy"] == "wait for it to end, or stop it"
+    assert (found["state"], found["tried"], found["family"]) == ("in use", "lease the rig", "RigTaken")
+    assert "foc-2 is held by ann (bench work; process " in found["found"]
+    assert found["remedy"] == "wait for it, or use another rig"
     assert done.returncode == 3
+    assert health_of(state, "foc-2").state is HealthState.UNKNOWN
+
+
+def test_a_dirty_rig_is_checked_once_and_clean_where_nothing_is_wrong(
+    check, lab_file: Path, tmp_path: Path
+) -> None:
+    keep_rigs(lab_file, "foc-2")
+    state = tmp_path / "state" / "simulated"
+    with somebody(lab_file, state) as pool:
+        pool.take("foc-2", "a run", no_check).release(dirty="its run was killed")
+    done = check("--json")
+    assert done.returncode == 0, done.stderr
+    assert [each["part"] for each in json.loads(done.stdout)] == ["DCC", "bench", "ESME", "CH"]
+    assert str(status_of(state, "foc-2")) == "foc-2 is free"
+    found = health_of(state, "foc-2")
+    assert (found.state, found.by.startswith("check-")) == (HealthState.GOOD, True)
+
+
+def test_a_dirty_rig_in_which_something_is_wrong_stays_dirty_and_all_of_it_is_told(
+    check, lab_file: Path, tmp_path: Path
+) -> None:
+    keep_rigs(lab_file, "foc-2")
+    state = tmp_path / "state" / "simulated"
+    (tmp_path / "wrong_firmware.py").write_text("""
+from dataclasses import replace
+from device_drivers.esme import EsmeDriver
+read = EsmeDriver.identity
+EsmeDriver.identity = lambda self: replace(read(self), firmware="9.9")
+""")
+    lab_file.write_text(lab_file.read_text() + "plugins: [wrong_firmware]\n")
+    with somebody(lab_file, state) as pool:
+        pool.take("foc-2", "a run", no_check).release(dirty="its run was killed")
+    done = check()
+    assert done.returncode == 3
+    assert "foc-2 is bad since " in done.stderr
+    assert str(status_of(state, "foc-2")).startswith("foc-2 is dirty: LabFault: ")
+    with somebody(lab_file, state) as pool:
+        parts = {part: each.state for part, each in pool.health.parts("foc-2").items()}
+    assert parts == {"bench": "good", "ESME": "bad", "CH": "good"}
+
+
+def test_a_rig_in_maintenance_is_checked_by_who_maintains_it_and_by_nobody_else(
+    check, lab_file: Path, tmp_path: Path
+) -> None:
+    keep_rigs(lab_file, "foc-1", "foc-2")
+    state = tmp_path / "state" / "simulated"
+    for rig, person in (("foc-1", "bob"), ("foc-2", login_name())):
+        with somebody(lab_file, state, person) as pool:
+            pool.leases.maintain(rig, "a new relay")
+    done = check()
+    assert "foc-1 is in maintenance by bob: a new relay" in done.stdout
+    assert re.search(r"^foc-2 is in maintenance since \S+Z$", done.stderr, re.MULTILINE)
+    with somebody(lab_file, state) as pool:
+        assert pool.health.parts("foc-1") == {}
+        assert pool.health.parts("foc-2")["bench"].state is HealthState.GOOD
 
 
 def test_only_the_rigs_that_are_named_are_checked(check, lab_file: Path) -> None:

@@ -19,9 +19,9 @@ import pytest
 
 from device_drivers.simulated.controller import TwinController
 from harness.domain.errors import ConfigurationError, TransportLost
-from harness.rigs.health import SUSPECT, WELL, health, now_suspect
-from harness.rigs.lease import holder
+from harness.rigs.health import HealthState
 from tests.harness.cli.physical import HARNESS, REPO, PhysicalLab, modbus, physical_lab
+from tests.harness.rigs.room import health_of, somebody, status_of
 
 PROBE = "/dev/serial/by-id/usb-FTDI_no_such_probe-if00-port0"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -91,7 +91,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
 @pytest.fixture(scope="module")
 def checked(faulty: Faulty, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """What one call for a program comes to, after one rig was suspect for what is over now."""
-    now_suspect(faulty.lab.state, "bench-3", TransportLost("its probe fell off"), "run 7")
+    with somebody(faulty.lab.file, faulty.lab.state) as pool:
+        pool.health.fault("bench-3", TransportLost("its probe fell off"), "run 7")
     return subprocess.run(
         [*HARNESS, "lab", "check", "--json", "--runs", str(tmp_path_factory.mktemp("runs"))],
         cwd=REPO, env=os.environ | faulty.lab.environment, capture_output=True, text=True, timeout=60,
@@ -136,15 +137,16 @@ def test_what_is_well_is_told_as_well(checked) -> None:
 
 
 @pytest.mark.usefixtures("checked")
-def test_a_good_check_makes_a_rig_well_again_and_a_bad_one_suspect(faulty: Faulty) -> None:
+def test_a_good_check_makes_a_rig_good_again_and_a_bad_one_bad_in_all_that_is_wrong(faulty: Faulty) -> None:
     state = faulty.lab.state
-    assert health(state, "bench-3").state == WELL
-    bad = health(state, "bench-1")
-    assert bad.state == SUSPECT
-    assert bad.fault is not None
-    assert bad.fault.family == "ControllerFault"
-    assert bad.fault.run.startswith("check-")
-    assert holder(state, "bench-1") is None
+    assert health_of(state, "bench-3").state is HealthState.GOOD
+    bad = health_of(state, "bench-1")
+    assert (bad.state, bad.family) == (HealthState.BAD, "ControllerFault")
+    assert bad.by.startswith("check-")
+    with somebody(faulty.lab.file, state) as pool:
+        parts = {part: each.state for part, each in pool.health.parts("bench-1").items()}
+    assert parts == dict.fromkeys(("controller", "bench", "ESME", "GSME", "CH", "capture"), HealthState.BAD)
+    assert str(status_of(state, "bench-1")) == "bench-1 is free"
 
 
 def test_who_reads_the_table_on_eighty_columns_misses_nothing(
@@ -162,8 +164,8 @@ def test_who_reads_the_table_on_eighty_columns_misses_nothing(
     ):  # fmt: skip
         assert told in words
     said = shown.splitlines()[-5:]
-    assert re.fullmatch(r"bench-1 is suspect since \S+Z", said[0])
-    assert said[2] == "bench-3 is well"
+    assert re.fullmatch(r"bench-1 is bad since \S+Z", said[0])
+    assert said[2] == "bench-3 is good"
     assert said[4] == "3 rigs checked, 9 to look at"
 
 
@@ -181,4 +183,4 @@ def test_what_only_the_lab_file_has_wrong_is_a_configuration_error(harness, tmp_
     assert esme["found"] == "no driver for ESME speaks 'smoke'"
     assert "dlms" in esme["remedy"]
     assert "NOBODY_SET_THIS" in ch["found"]
-    assert health(lab.state, "bench-1").state == WELL
+    assert health_of(lab.state, "bench-1").state is HealthState.UNKNOWN

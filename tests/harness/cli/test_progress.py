@@ -15,7 +15,7 @@ import pytest
 from harness.cli.progress import Progress
 from harness.domain.words import AttemptResult
 from harness.execution.attempts import Ended
-from harness.execution.controller import ControllerPlugin
+from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.terminal import TERMINAL
 
 tests = [SimpleNamespace(not_run="") for _ in range(3)] + [SimpleNamespace(not_run="no rig of DMC x")]
@@ -40,6 +40,17 @@ ends("test_one", "ioc-1", "passed")
 ends(LONG, "ioc-2", "blocked", "TransportLost: port /dev/ttyUSB0 went away\\nand more")
 ends("test_three", "ioc-1", "interrupted", "its worker died")
 ends(LONG, "ioc-1", "failed", "expected 7, found 8")
+if "waits" in sys.argv:
+    plugin.told_of_rig("ioc-2", "ioc-2 is held by ann (firmware; process 7 on desk, since 09:00)")
+    plugin.told_of_rig("ioc-1", "ioc-1 is in maintenance by bob: new relay")
+    plugin.told_of_rig("ioc-1", "ioc-1 is in maintenance by bob: new relay")
+    plugin.told_of_rig("ioc-1", "")
+    time.sleep(0.4)
+if "many" in sys.argv:
+    for number in range(64):
+        ends(f"test_{number}", f"many-{number:02}", "failed" if number == 63 else "passed")
+        plugin.told_of_rig(f"many-{number:02}", "many are held by ann")
+    time.sleep(0.4)
 if "question" in sys.argv:
     terminal.screen.make_way()
     print("what does the display show?", file=sys.stderr, flush=True)
@@ -84,6 +95,12 @@ def test_on_a_terminal_a_table_lives_and_long_ids_are_cut_to_its_width(on_a_term
     cut = next(line for line in lines if line.startswith("    3/3 failed"))
     assert cut.endswith("…")
     assert len(cut) == columns
+    below = [lines[at + 1].strip() for at, line in enumerate(lines) if re.match(r"    [23]/3", line)]
+    assert below == [
+        "TransportLost: port /dev/ttyUSB0 went away",
+        "its worker died",
+        "expected 7, found 8",
+    ]
     table = "\n".join(lines)
     assert "3 of 3" in table
     assert re.search(r"│ ioc-1 +│ +1 │ +1 │ +│ +1 │", table)
@@ -109,6 +126,45 @@ def test_on_a_terminal_the_display_makes_way_for_a_question_and_comes_back(on_a_
     asked, _, after = rest.partition("230 V")
     assert "3 of 3" in before
     assert asked.strip() == ""  # the question and the answer stand alone
-    assert "test_one: expected on, found off" in after
+    assert re.search(r"3/3 failed +ioc-2 +test_one\r\n +expected on, found off", COLOUR.sub("", after))
     assert "3 of 3" in after  # the table is back
     assert after.rindex("\x1b[?25h") > after.rindex("\x1b[?25l")
+
+
+def test_a_reason_is_folded_and_whole_on_a_narrow_terminal(on_a_terminal) -> None:
+    words = " ".join(f"word-{number}" for number in range(25))
+    program = PROGRAM.replace("expected 7, found 8", words)
+    shown = on_a_terminal(sys.executable, "-c", program, columns=60)
+    lines = [line.rstrip() for line in MOVES.sub("\n", COLOUR.sub("", shown)).splitlines()]
+    assert max(map(len, lines)) <= 60
+    assert words in " ".join(" ".join(lines).split())
+
+
+def test_in_a_log_a_rig_that_waits_says_for_whom_once_and_when_it_is_at_work_again() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "waits"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-3:] == [
+        "ioc-2 waits: ioc-2 is held by ann (firmware; process 7 on desk, since 09:00)",
+        "ioc-1 waits: ioc-1 is in maintenance by bob: new relay",
+        "ioc-1 is at work again",
+    ]
+
+
+def test_on_a_terminal_a_rig_waits_below_the_table_until_it_is_at_work_again(on_a_terminal) -> None:
+    shown = COLOUR.sub("", on_a_terminal(sys.executable, "-c", PROGRAM, "waits"))
+    assert "ioc-2 waits: ioc-2 is held by ann" in shown
+    last_table = shown[shown.rindex("3 of 3") :]
+    assert "ioc-2 waits" in last_table
+    assert "ioc-1 waits" not in last_table
+
+
+def test_of_more_rigs_than_lines_the_ones_with_trouble_are_shown_and_the_rest_is_summed_up(
+    on_a_terminal,
+) -> None:
+    shown = COLOUR.sub("", on_a_terminal(sys.executable, "-c", PROGRAM, "many"))
+    last_table = shown[shown.rindex("67 of 3") :]
+    assert re.search(r"│ many-63 +│ +│ +1 │", last_table)
+    assert re.search(r"│ 55 more +│ +55 │", last_table)
+    assert "and 60 more rigs wait" in last_table
+    assert re.search(r"│ all +│ +64 │ +2 │ +1 │ +1 │", last_table)

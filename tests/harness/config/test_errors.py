@@ -48,6 +48,22 @@ BROKEN = {
         "lab.yaml", "    IS: {eui", "    XY: {eui",
         "lab.yaml:8: dcc.users.XY: found 'XY', expected one of 'IS', 'ES', 'GS', 'ED', 'GT', 'RSA', 'OU' (correct it)",
     ),
+    "a database with its password": Break(
+        "lab.yaml", "environment: simulated\n", "environment: simulated\ndatabase: postgresql://lab:guess@db/rigs\n",
+        "lab.yaml:3: database: found a value, expected the reference of a secret "
+        "(keep the secret elsewhere and write env:NAME or file:path)",
+    ),
+    "a database with its password at the end": Break(
+        "lab.yaml", "environment: simulated\n", "environment: simulated\ndatabase: postgresql://db/rigs?user=a&password=b\n",
+        "lab.yaml:3: database: found a value, expected the reference of a secret "
+        "(keep the secret elsewhere and write env:NAME or file:path)",
+    ),
+    "a database of a kind that is not known": Break(
+        "lab.yaml", "environment: simulated\n", "environment: simulated\ndatabase: mysql://db/rigs\n",
+        "lab.yaml:3: database: found 'mysql://db/rigs', expected where leases and healths are kept, for a lab that "
+        "several hosts share: postgresql://user@host/name without a password, or the reference (env:NAME, file:path) "
+        "of a URL; without it, in the state folder (correct it)",
+    ),
     "a word that is none of a few": Break(
         "lab.yaml", "{starts: 2025-03-03T08:00:00Z}", "{starts: 2025-03-03T08:00:00Z, wan: dwon}",
         "lab.yaml:13: rigs.one.simulation.wan: found 'dwon', expected 'up', 'slow' or 'down' "

@@ -11,6 +11,7 @@ import pytest
 
 from harness.config import load_lab
 from harness.domain.lab import DlmsSecurity, Door, Hdlc, Lab, OpticalPort
+from harness.domain.references import is_reference, secret_references
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
 
 REPO = Path(__file__).resolve().parents[3]
@@ -144,3 +145,23 @@ def test_a_rig_may_hold_another_device_model_than_its_dmc_says_in_general(lab_fo
     file = lab_folder / "lab.yaml"
     file.write_text(file.read_text().replace("serial_number: E1", "model: alderwick-e1"))
     assert load_lab(file).rig("one").devices[DeviceType.ESME].model.id == "alderwick-e1"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("", ""),
+        ("database: postgresql://lab@db.example:5433/rigs", "postgresql://lab@db.example:5433/rigs"),
+        ("database: postgresql:///rigs?host=/run/db", "postgresql:///rigs?host=/run/db"),
+        ("database: env:LAB_DATABASE", "env:LAB_DATABASE"),
+        ("database: file:secrets/database", "file:{folder}/secrets/database"),
+    ],
+)
+def test_leases_are_kept_in_the_state_folder_or_in_the_database_that_is_named(
+    lab_folder: Path, said: str, found: str
+) -> None:
+    file = lab_folder / "lab.yaml"
+    file.write_text(f"{said}\n{file.read_text()}")
+    lab = load_lab(file)
+    assert lab.database == found.format(folder=lab_folder)
+    assert list(secret_references(lab)) == ([lab.database] if is_reference(lab.database) else [])

@@ -74,6 +74,12 @@ def test_a_pack_is_named_after_its_manifest_and_selects_modules_and_single_tests
     assert not pack.selects(packs / "test_clock.py", "test_the_clock_can_be_set")
 
 
+def test_a_pack_may_declare_an_order_and_how_long_its_tests_last(packs: Path) -> None:
+    assert (load(packs).stages, load(packs).expected) == ((), 0)
+    pack = load(packs, ("select:", "stages: [install, migrate, read]\nexpected: 2.5\nselect:"))
+    assert (pack.stages, pack.expected) == (("install", "migrate", "read"), 2.5)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -84,6 +90,10 @@ def test_a_pack_is_named_after_its_manifest_and_selects_modules_and_single_tests
          r"did you mean 'test_clock\.py'\?"),
         ("is_right", "is_rihgt", r"small\.yaml:9: test_clock\.py has no test 'test_the_clock_is_rihgt' "
          r"\(did you mean 'test_the_clock_is_right'\?\)"),
+        ("select:", "stages: [a, b, a]\nselect:", r"small\.yaml:7: stage 'a' stands there twice"),
+        ("select:", "stages: ['']\nselect:", r"small\.yaml:7: stages"),
+        ("select:", "expected: -1\nselect:", r"small\.yaml:7: expected"),
+        ("select:", "expected: .inf\nselect:", r"small\.yaml:7: expected"),
         ("readings/", "../", r"small\.yaml:8: there is no module '\.\./test_registers\.py'"),
         ('version: "1"', "version: [", r"small\.yaml:\d+"),
     ],

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config import load_lab
 from harness.records.run import RunRecord, read_run
+from harness.rigs.pool import Pool
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[2]
@@ -65,8 +67,17 @@ class Bench:
         lab.write_text(text)
 
     def surroundings(self) -> dict[str, str]:
-        state = str(self.folder / "state")
-        return {**surroundings(), "PYTHONPATH": str(HERE), "HARNESS_STATE": state, **self.environment}
+        ours = {
+            "PYTHONPATH": str(HERE),
+            "HARNESS_STATE": str(self.folder / "state"),
+            "HARNESS_LEASE_EXPIRY": "2",
+        }
+        return {**surroundings(), **ours, **self.environment}
+
+    def pool(self, owner: str) -> Pool:
+        """The lab's rigs, as somebody else sees them."""
+        lab = load_lab(self.folder / "lab.yaml", state=self.folder / "state" / "simulated")
+        return Pool(lab, owner, expiry=2)
 
     def start(
         self,

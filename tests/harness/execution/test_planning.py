@@ -14,7 +14,7 @@ from harness.config.ttm import Requirement
 from harness.domain.lab import Lab
 from harness.domain.packs import Pack, Selection
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
-from harness.execution.planning import Case, cases, marked, planned_test
+from harness.execution.planning import GUESS, Case, cases, marked, planned_test
 
 REPO = Path(__file__).resolve().parents[3]
 MODULE = Path("/packs/test_subject.py")
@@ -125,7 +125,11 @@ TTM = {
 }
 
 
-def item(lab: Lab, *marks: pytest.MarkDecorator, device: DeviceType = ESME, doc: str | None = None) -> Any:
+def item(
+    lab: Lab, *marks: pytest.MarkDecorator, device: DeviceType = ESME, doc: str | None = None, **changes: Any
+) -> Any:
+    """A collected planning of a test; ``changes`` are made to its pack."""
+
     def test_reads_the_import_register() -> None: ...
 
     test_reads_the_import_register.__doc__ = doc
@@ -133,7 +137,7 @@ def item(lab: Lab, *marks: pytest.MarkDecorator, device: DeviceType = ESME, doc:
     found = node(*marks)
     found.name, found.path = "test_it[case]", MODULE
     found.function = test_reads_the_import_register
-    found.callspec = SimpleNamespace(params={"planned_case": Case(pack(), entry, device)})
+    found.callspec = SimpleNamespace(params={"planned_case": Case(replace(pack(), **changes), entry, device)})
     return found
 
 
@@ -172,6 +176,62 @@ def test_a_mark_names_another_functional_group_than_the_matrix(lab: Lab) -> None
 def test_a_test_that_shows_nothing_of_the_matrix_cannot_be_planned(lab: Lab, marks, message: str) -> None:
     with pytest.raises(pytest.UsageError, match=message):
         planned_test(item(lab, *marks), TTM, lab)
+
+
+ALL = pytest.mark.ttm("T-ALL")
+STAGES = ("install", "migrate", "read")
+
+
+def test_a_stage_has_its_place_in_the_order_of_the_pack(lab: Lab) -> None:
+    test = planned_test(item(lab, ALL, pytest.mark.stage("migrate"), stages=STAGES), TTM, lab)
+    assert (test.stage, test.stage_order) == ("migrate", 2)
+
+
+def test_a_test_without_a_stage_is_free(lab: Lab) -> None:
+    test = planned_test(item(lab, ALL, stages=STAGES), TTM, lab)
+    assert (test.stage, test.stage_order) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("stages", "remedy"),
+    [(STAGES, "did you mean 'install'"), ((), "there is none to choose from")],
+)
+def test_a_stage_that_the_pack_lacks_cannot_be_planned(
+    lab: Lab, stages: tuple[str, ...], remedy: str
+) -> None:
+    with pytest.raises(pytest.UsageError, match=rf"test_it: pack pack has no stage 'instal' \({remedy}"):
+        planned_test(item(lab, ALL, pytest.mark.stage("instal"), stages=stages), TTM, lab)
+
+
+def test_what_a_test_is_expected_to_last_is_said_by_its_mark_else_its_pack_else_guessed(lab: Lab) -> None:
+    marked = item(lab, ALL, pytest.mark.expected(2.5), pytest.mark.expected(7), expected=30.0)
+    assert planned_test(marked, TTM, lab).expected == 2.5  # the closest mark
+    assert planned_test(item(lab, ALL, expected=30.0), TTM, lab).expected == 30
+    assert planned_test(item(lab, ALL), TTM, lab).expected == GUESS
+
+
+def test_the_state_that_a_test_needs_is_one_word(lab: Lab) -> None:
+    needs = pytest.mark.installation_state("prepayment")
+    assert planned_test(item(lab, ALL, needs), TTM, lab).state == "prepayment"
+    assert planned_test(item(lab, ALL), TTM, lab).state == ""
+
+
+@pytest.mark.parametrize(
+    ("mark", "message"),
+    [
+        (pytest.mark.expected("long"), "expected.* takes one number, of seconds"),
+        (pytest.mark.expected(0), "expected.* takes one number, of seconds"),
+        (pytest.mark.stage(), "stage.* takes one word"),
+        (pytest.mark.stage("install", "read"), "stage.* takes one word"),
+        (pytest.mark.installation_state(7), "installation_state.* takes one word"),
+        (pytest.mark.installation_state(" "), "installation_state.* takes one word"),
+    ],
+)
+def test_a_mark_that_says_something_else_cannot_be_planned(
+    lab: Lab, mark: pytest.MarkDecorator, message: str
+) -> None:
+    with pytest.raises(pytest.UsageError, match=message):
+        planned_test(item(lab, ALL, mark, stages=STAGES), TTM, lab)
 
 
 def test_a_dmc_without_a_rig_is_planned_as_not_run(lab: Lab) -> None:

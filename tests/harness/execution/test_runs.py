@@ -265,34 +265,6 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
     assert bench.harness("evidence", "verify", "run").returncode == 0
 
 
-def test_a_rig_that_another_run_holds_is_not_touched(bench) -> None:
-    from harness.rigs.lease import take
-
-    lease = take(bench.folder / "state" / "simulated", "ioc-1", "a colleague's bench work")
-    bench.write_tests(TWELVE)
-    code, output = bench.run("-n", "rigs")
-    lease.release()
-    assert code == 0, output
-    messages = [
-        a.message for attempts in bench.record().attempts.values() for a in attempts if a.rig == "ioc-1"
-    ]
-    assert all("a colleague's bench work" in message for message in messages)
-
-
-def test_two_runs_at_once_never_share_a_rig(bench) -> None:
-    bench.write_tests(TWELVE)
-    first = bench.start("-n", "rigs")
-    second = bench.start("-n", "rigs", "--run-id=other")
-    assert first.communicate(timeout=60)[0]
-    second.communicate(timeout=60)
-    lease_files = list((bench.folder / "state" / "simulated" / "leases").iterdir())
-    assert lease_files
-    for run in ("run", "other"):  # FakeRig refuses to be opened twice, which would be an error of the harness
-        assert "FileExistsError" not in "".join(
-            p.read_text() for p in (bench.folder / "runs" / run / "journal").iterdir()
-        )
-
-
 def test_pytest_shows_what_the_lab_blocked_as_blocked(bench) -> None:
     bench.environment["RIGS_DIE"] = "1"
     bench.write_tests("""

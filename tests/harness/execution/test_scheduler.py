@@ -2,84 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, TestPhase
-from harness.execution.scheduler import MAX_INTERRUPTIONS, RigScheduler
-from harness.records.plan import PlannedTest
-
-A, B = "dmc-a", "dmc-b"
-
-
-def planned(name: str, dmc: str = A, not_run: str = "") -> PlannedTest:
-    return PlannedTest(
-        id=f"subject::{name}", node_id=f"packs/subject.py::{name}", pack="pack", title=name, full_name=name,
-        srvs=(), ttm=("T-1",), functional_group="", device_type=DeviceType.ESME, entry=f"{dmc}-active",
-        dmc=dmc, installation_type=InstallationType.ACTIVE, release=CapabilityRelease.IOC,
-        test_phase=TestPhase.DMCT_SRVT, not_run=not_run,
-    )  # fmt: skip
-
-
-@dataclass(eq=False)
-class Node:
-    """A worker: what it was sent and has not ended is in its hand."""
-
-    rig: str
-    collection: list[str] = field(default_factory=list)
-    hand: list[str] = field(default_factory=list)
-    shutting_down: bool = False
-
-    def send_runtest_some(self, indices: list[int]) -> None:
-        assert not self.shutting_down
-        self.hand += [self.collection[index] for index in indices]
-
-
-class Lab:
-    """A scheduler over these rigs, and what it set aside."""
-
-    def __init__(self, rigs: dict[str, str], tests: list[PlannedTest]) -> None:
-        self.tests = tests
-        self.rigs = rigs
-        self.aside: dict[str, str] = {}
-        self.scheduler = RigScheduler(tests, rigs, lambda node: node.rig, self._set_aside)
-
-    def _set_aside(self, test: PlannedTest, reason: str) -> None:
-        assert test.id not in self.aside
-        self.aside[test.id] = reason
-
-    def join(self, *rigs: str) -> list[Node]:
-        nodes = [Node(rig) for rig in rigs]
-        for node in nodes:
-            self.scheduler.add_node(node)
-            node.collection = [test.node_id for test in self.tests]
-            self.scheduler.add_node_collection(node, node.collection)
-            self.scheduler.schedule()
-        return nodes
-
-    def end(self, node: Node) -> str:
-        node_id = node.hand.pop()
-        self.scheduler.mark_test_complete(node, node.collection.index(node_id))
-        return node_id
-
-    def block(self, node: Node, rig_lost: str = "") -> str:
-        self.scheduler.blocked(node.hand[0], node.rig, rig_lost=rig_lost)
-        return self.end(node)
-
-    def kill(self, node: Node) -> str | None:
-        """What xdist does when a worker dies: the item it had, then the hook for crashed items."""
-        item = self.scheduler.remove_node(node)
-        if item is not None:
-            self.scheduler.interrupted(item)
-        return item
-
-
-def names(nodes: list[Node]) -> list[str]:
-    return [node_id.rpartition("::")[2] for node in nodes for node_id in node.hand]
+from harness.execution.suspicion import MAX_KILLS
+from tests.harness.execution.fake_workers import A, B, Lab, Node, names, planned
 
 
 def test_each_rig_has_one_test_in_hand_and_takes_the_next_when_it_has_ended() -> None:
@@ -147,7 +73,7 @@ def test_a_test_waits_for_a_rig_of_its_dmc_that_has_not_started_yet() -> None:
 
 def test_an_interrupted_test_is_next_and_too_many_interruptions_set_it_aside() -> None:
     lab = Lab({"a1": A}, [planned("deadly"), planned("after")])
-    for _ in range(MAX_INTERRUPTIONS):
+    for _ in range(MAX_KILLS):
         (node,) = lab.join("a1")
         assert names([node]) == ["deadly"]
         lab.kill(node)
@@ -163,6 +89,24 @@ def test_a_worker_that_dies_right_after_a_lab_fault_does_not_double_its_test() -
     assert names([other]) == ["one"]
     lab.end(other)
     assert lab.scheduler.tests_finished
+
+
+def test_a_worker_that_dies_once_its_test_has_ended_takes_no_result_with_it() -> None:
+    lab = Lab({"a1": A}, [planned("one"), planned("two")])
+    (dying,) = lab.join("a1")
+    lab.kill(dying, ended=True)
+    (replacement,) = lab.join("a1")
+    assert names([replacement]) == ["two"]
+    lab.end(replacement)
+    assert lab.scheduler.tests_finished
+
+
+def test_a_worker_that_dies_once_its_test_was_blocked_leaves_it_to_another_rig() -> None:
+    lab = Lab({"a1": A, "a2": A}, [planned("one")])
+    dying, other = lab.join("a1", "a2")
+    lab.scheduler.blocked(dying.hand[0], "a1")
+    lab.kill(dying, ended=True)
+    assert names([other]) == ["one"]
 
 
 def test_what_died_after_the_last_rigs_lab_fault_is_not_waited_for() -> None:
@@ -203,47 +147,6 @@ def test_a_worker_that_does_not_find_what_is_planned_is_an_error_that_names_it()
         lab.scheduler.add_node_collection(node, ["packs/subject.py::other"])
 
 
-@given(st.data())
-def test_every_planned_test_ends_once_or_is_set_aside_and_no_rig_ever_has_two(data: st.DataObject) -> None:
-    rigs = {f"rig-{n}": dmc for n, dmc in enumerate(data.draw(st.lists(st.sampled_from([A, B]), min_size=1)))}
-    dmcs = st.lists(st.sampled_from(sorted(set(rigs.values()))), max_size=12)
-    lab = Lab(rigs, [planned(f"t{n}", dmc) for n, dmc in enumerate(data.draw(dmcs))])
-    absent, present = list(rigs), list[Node]()
-    ends, blocked = Counter[str](), set[str]()
-    absent.remove(first := data.draw(st.sampled_from(absent)))
-    present += lab.join(first)
-    while not lab.scheduler.tests_finished:
-        busy = [node for node in present if node.hand]
-        in_hand = [node.hand[0] for node in busy]
-        assert all(len(node.hand) == 1 for node in busy)
-        assert len(set(in_hand)) == len(in_hand)  # no test in two hands
-        assert not ends.keys() & set(in_hand)  # none again after its end
-        assert absent or busy, "tests are left, and no rig is at work or still to come"
-        steps = ["join"] * bool(absent) + ["pass", "block", "lose", "die", "block and die"] * bool(busy)
-        step = data.draw(st.sampled_from(steps))
-        if step == "join":
-            absent.remove(rig := data.draw(st.sampled_from(absent)))
-            present += lab.join(rig)
-            continue
-        node = data.draw(st.sampled_from(busy))
-        match step:
-            case "pass":
-                ends[lab.end(node)] += 1
-            case "block" | "lose":
-                blocked.add(lab.block(node, rig_lost="gone" if step == "lose" else ""))
-            case "die" | "block and die":
-                if step == "block and die":
-                    blocked.add(node.hand[0])
-                    lab.scheduler.blocked(node.hand[0], node.rig)
-                lab.kill(node)
-                present.remove(node)
-                absent.append(node.rig)  # its replacement comes when it comes
-    for test in lab.tests:
-        aside = test.id in lab.aside
-        assert ends[test.node_id] + aside <= 1
-        assert ends[test.node_id] or aside or test.node_id in blocked
-
-
 def test_once_the_run_is_ending_the_tests_in_hand_are_the_last_ones() -> None:
     lab = Lab({"a1": A, "a2": A}, [planned("one"), planned("two"), planned("three")])
     nodes = lab.join("a1", "a2")
@@ -255,3 +158,77 @@ def test_once_the_run_is_ending_the_tests_in_hand_are_the_last_ones() -> None:
     assert names(nodes) == []
     assert lab.scheduler.tests_finished
     assert not lab.aside
+
+
+class TestRigsThatComeAndGo:
+    def test_a_rig_that_is_away_gets_nothing_and_its_test_goes_elsewhere(self) -> None:
+        lab = Lab({"a1": A, "a2": A}, [planned("one", expected=9), planned("two"), planned("three")])
+        one, other = lab.join("a1", "a2")
+        lab.give_back(one)
+        lab.end(other)
+        assert names([one, other]) == ["one"]
+        lab.have_again(one)
+        assert names([one, other]) == ["three", "one"]
+
+    def test_nothing_is_given_up_because_a_rig_is_away(self) -> None:
+        lab = Lab({"a1": A, "a2": A}, [planned("one")])
+        one, other = lab.join("a1", "a2")
+        lab.give_back(one)
+        lab.block(other)  # a1 may have it yet
+        assert not lab.aside
+        assert not lab.scheduler.tests_finished
+        lab.have_again(one)
+        assert names([one]) == ["one"]
+
+    def test_a_worker_that_dies_while_its_rig_is_away_is_replaced_by_one_that_asks_again(self) -> None:
+        lab = Lab({"a1": A}, [planned("one")])
+        (node,) = lab.join("a1")
+        lab.give_back(node)
+        lab.kill(node)
+        assert names(lab.join("a1")) == ["one"]
+
+    def test_a_test_that_cannot_be_sent_for_the_worker_is_dead_goes_to_another(self) -> None:
+        lab = Lab({"a1": A, "a2": A}, [planned("one"), planned("two", expected=9), planned("three")])
+        one, other = lab.join("a1", "a2")
+        one.dead = True
+        lab.end(one)  # its last word, before it was killed
+        assert names([one, other]) == ["one"]
+        assert lab.kill(one) is None
+        lab.end(other)
+        assert names([other]) == ["three"]
+
+    def test_a_worker_that_dies_before_it_was_ready_is_none_of_ours(self) -> None:
+        lab = Lab({"a1": A}, [planned("one")])
+        with pytest.raises(KeyError):  # as xdist expects it
+            lab.scheduler.remove_node(Node("a1"))
+
+    def test_a_rig_that_nothing_can_come_to_any_more_is_let_go(self) -> None:
+        lab = Lab({"a1": A, "a2": A, "b1": B}, [planned("one"), planned("other", B), planned("last", B)])
+        one, two, b = lab.join("a1", "a2", "b1")
+        assert not two.shutting_down  # the test of a1 may yet come back
+        lab.end(one)
+        assert one.shutting_down
+        assert two.shutting_down
+        assert not b.shutting_down
+        assert not lab.scheduler.tests_finished
+
+    def test_a_lost_rig_is_let_go_at_once(self) -> None:
+        lab = Lab({"a1": A, "a2": A}, [planned("one"), planned("two")])
+        lost, _ = lab.join("a1", "a2")
+        lab.block(lost, rig_lost="its probe is not there")
+        assert lost.shutting_down
+
+    def test_the_last_of_all_are_left_to_xdist(self) -> None:
+        lab = Lab({"a1": A}, [planned("one")])
+        (node,) = lab.join("a1")
+        lab.end(node)
+        assert lab.scheduler.tests_finished
+        assert not node.shutting_down
+
+    def test_once_the_run_is_ending_idle_workers_end(self) -> None:
+        lab = Lab({"a1": A, "a2": A}, [planned("one"), planned("two")])
+        one, other = lab.join("a1", "a2")
+        lab.scheduler.give_out_no_more()
+        lab.end(one)
+        assert one.shutting_down
+        assert not other.shutting_down

@@ -13,6 +13,7 @@ import pytest
 import xdist
 from xdist import remote
 
+from harness.execution.rig_news import RigNews
 from harness.execution.worker_loop import WorkerLoop
 
 
@@ -26,19 +27,42 @@ class Channel:
     def __init__(self) -> None:
         self.gateway = SimpleNamespace(execmodel=ExecModel)
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[int, list[Any]] = {}  # what the controller says when it has heard so many messages
 
     def send(self, message: tuple[str, dict[str, Any]]) -> None:
         self.sent.append(message)
+        for command in self.answers.get(len(self.sent), ()):
+            self.callback(command)
 
     def setcallback(self, callback: Any, endmarker: object) -> None:
         self.callback, self.endmarker = callback, endmarker
 
 
+class Keeper:
+    """A rig that is ours, or is so at a later look."""
+
+    def __init__(self, *looks: bool) -> None:
+        self.looks = list(looks)
+        self.idle = 30.0
+        self.closed = threading.Event()
+        self.tenancy = SimpleNamespace(until_changed=lambda: None)
+
+    def ready(self) -> bool:
+        return self.looks.pop(0) if self.looks else True
+
+    def news(self) -> RigNews:
+        return RigNews("bench-a", "bench-a is held by ann")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
 class Worker:
     """xdist's own interactor over a channel that a test feeds, with our loop beside it."""
 
-    def __init__(self, tests: int) -> None:
+    def __init__(self, tests: int, keeper: Keeper | None = None) -> None:
         self.ran: list[tuple[str, object]] = []
+        self.keeper = keeper or Keeper()
         self.send_while_running: list[Any] = []
         self.channel = Channel()
         manager = pytest.PytestPluginManager()
@@ -46,9 +70,12 @@ class Worker:
             workerinput={"workerid": "gw0", "testrunuid": "run"},
             option=SimpleNamespace(debug=False),
             pluginmanager=manager,
-            hook=SimpleNamespace(pytest_runtest_protocol=self.protocol),
+            hook=SimpleNamespace(
+                pytest_runtest_protocol=self.protocol,
+                pytest_warning_recorded=manager.hook.pytest_warning_recorded,
+            ),
         )
-        self.loop = WorkerLoop()
+        self.loop = WorkerLoop(self.keeper)  # type: ignore[arg-type]
         manager.register(self.loop)
         self.interactor = remote.WorkerInteractor(config, self.channel)
         items = [SimpleNamespace(nodeid=f"test_{n}") for n in range(tests)]
@@ -64,6 +91,17 @@ class Worker:
         for command in commands:
             self.interactor.handle_command(command)
         assert self.loop.pytest_runtestloop(self.session) is True
+
+    @property
+    def said(self) -> list[tuple[str, Any]]:
+        """What the controller was told: tests complete or given back, and what the rig waits for."""
+        return [(name, _gist(fields)) for name, fields in self.channel.sent]
+
+
+def _gist(fields: dict[str, Any]) -> Any:
+    if "warning_message_data" in fields:
+        return fields["warning_message_data"]["message_str"]
+    return fields.get("item_index", fields.get("indices"))
 
 
 def runtests(*indices: int) -> tuple[str, dict[str, Any]]:
@@ -108,7 +146,8 @@ def test_a_channel_that_closes_ends_the_loop() -> None:
     worker.send_while_running = [remote.Marker.SHUTDOWN]  # what execnet calls back with when it is cut
     worker.run(runtests(0))
     assert worker.channel.endmarker is remote.Marker.SHUTDOWN
-    assert worker.channel.callback == worker.interactor.handle_command
+    worker.channel.callback(SHUTDOWN)
+    assert worker.interactor.torun.get() is remote.Marker.SHUTDOWN
 
 
 @pytest.mark.parametrize("word", ["shouldstop", "shouldfail"])
@@ -117,3 +156,37 @@ def test_a_session_that_should_stop_takes_no_more(word: str) -> None:
     setattr(worker.session, word, "maxfail")
     worker.run(runtests(0), runtests(1))
     assert [node_id for node_id, _ in worker.ran] == ["test_0"]
+
+
+def test_a_test_is_given_back_while_the_rig_is_somebody_elses_and_the_rig_announced_when_it_is_here() -> None:
+    worker = Worker(2, Keeper(False, False, True))
+    worker.channel.answers = {3: [runtests(1), SHUTDOWN]}
+    worker.run(runtests(0))
+    assert worker.said == [
+        ("unscheduled", [0]),
+        ("warning_recorded", "bench-a waits: bench-a is held by ann"),
+        ("unscheduled", []),
+        ("runtest_protocol_complete", 1),
+    ]
+    assert worker.ran == [("test_1", None)]
+
+
+def test_who_waits_for_a_rig_ends_when_the_controller_does() -> None:
+    worker = Worker(1, Keeper(False, False, False, False))
+    worker.channel.answers = {1: [SHUTDOWN]}
+    worker.run(runtests(0))
+    assert worker.said == [("unscheduled", [0])]
+    assert worker.ran == []
+
+
+def test_a_rig_is_given_back_while_the_controller_is_silent_for_long() -> None:
+    keeper = Keeper()
+    keeper.idle = 0.01
+    worker = Worker(1, keeper)
+    looping = threading.Thread(target=worker.run)
+    looping.start()
+    assert keeper.closed.wait(30)
+    for command in (runtests(0), SHUTDOWN):
+        worker.channel.callback(command)
+    looping.join(30)
+    assert worker.ran == [("test_0", None)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from random import Random
@@ -21,6 +22,16 @@ def told(tmp_path: Path, content: bytes) -> list[tuple[int, int, str]]:
     _, sealed = digests_of(path)
     path.write_bytes(content)
     return [(change.start, change.end, change.what) for change in changes(path, sealed)]
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 65 * BLOCK, 66 * BLOCK + 1])
+def test_a_file_of_any_size_is_digested_whole_and_block_by_block(tmp_path: Path, size: int) -> None:
+    content = Random(size).randbytes(size)
+    (tmp_path / "file").write_bytes(content)
+    whole, blocks = digests_of(tmp_path / "file")
+    pieces = [content[at : at + BLOCK] for at in range(0, size, BLOCK)]
+    assert (whole, blocks.size) == (hashlib.sha256(content).hexdigest(), size)
+    assert list(blocks.digests) == [hashlib.sha256(piece).hexdigest() for piece in pieces]
 
 
 @pytest.mark.parametrize("at", [0, BLOCK - 1, BLOCK, 5 * BLOCK + 17, len(CONTENT) - 1])

@@ -17,6 +17,7 @@ import pytest
 from harness.domain.words import SupplyState
 from harness.records.evidence import AttemptEvidence, TraceRouter, evidence_folder, read_steps, safe, slug
 from harness.records.manifest import verify_manifest, write_manifest
+from harness.records.rig_log import RigLog
 
 LAB_TIME = datetime(2026, 1, 15, 6, tzinfo=UTC)
 TEST = "test_reads_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"
@@ -140,6 +141,46 @@ def test_every_file_is_listed_with_its_digest_relative_to_the_run_folder(
     for file in files:
         content = (tmp_path / file.path).read_bytes()
         assert (file.sha256, file.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_an_attempt_in_which_nothing_happened_has_an_empty_folder(
+    evidence: AttemptEvidence, tmp_path: Path
+) -> None:
+    router = TraceRouter()
+    router.log = RigLog(tmp_path, "bench-a")
+    router.begins("reads/1", TEST, 1, evidence)
+    router.ends("passed")
+    router.log.close()
+    assert list(evidence.folder.iterdir()) == []
+    assert evidence.files() == []
+    assert read_steps(evidence.folder) == []
+
+
+def test_the_digest_of_steps_that_did_not_fit_on_the_disk_is_of_what_did(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    told, sha, size = result.stdout.splitlines()
+    steps = next(tmp_path.rglob("steps.jsonl")).read_bytes()
+    assert "cannot be written: File too large (make room" in told
+    assert (sha, int(size), len(steps)) == (hashlib.sha256(steps).hexdigest(), 3000, 3000)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from harness.records.evidence import AttemptEvidence, evidence_folder
+from harness.records.recording import RecordFault
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+evidence = AttemptEvidence(evidence_folder(Path(sys.argv[1]), "test", 1))
+try:
+    while True:
+        evidence.note("x" * 700)
+except RecordFault as error:
+    print(error)
+evidence.close()
+print(evidence.files()[0].sha256, evidence.files()[0].size, sep="\\n")
+"""
 
 
 def test_an_attempt_never_writes_over_the_evidence_of_another(evidence: AttemptEvidence) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,8 +19,9 @@ import pytest
 
 from harness.domain.errors import UsageError
 from harness.domain.words import AttemptResult
-from harness.records.canonical import digest
+from harness.records.canonical import canonical_of_plain, digest
 from harness.records.journal import Journal, read_journal
+from harness.records.redaction import Redactor
 
 PLAN = "ab" * 32
 
@@ -70,6 +72,82 @@ def test_fields_that_json_does_not_know_are_written_all_the_same(path: Path) -> 
     assert fields["raw"] == "01ff"
     assert fields["lab"] == "2026-01-01T00:00:00.000000Z"
     assert fields["odd"] == "\ud800"
+
+
+def test_a_line_is_canonical_so_that_anybody_can_verify_its_digest(path: Path) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        journal.write("attempt_started", attempt="a", test="t", worker="gw0")
+        journal.write("run_ended", reason="completed")
+    for line in path.read_bytes().splitlines(keepends=True):
+        fields = json.loads(line)
+        assert canonical_of_plain(fields) + b"\n" == line
+        sha = fields.pop("sha")
+        assert hashlib.sha256(canonical_of_plain(fields)).hexdigest() == sha
+
+
+@pytest.mark.parametrize("where", [b"{", b'"devices":{"a":1'])
+def test_a_digest_that_stands_elsewhere_in_its_line_is_not_believed(path: Path, where: bytes) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        journal.write("x", devices={"a": 1})
+    head, line = path.read_bytes().splitlines(keepends=True)
+    sha = b'"sha":"%b"' % json.loads(line)["sha"].encode()
+    bare = line.replace(b"," + sha, b"")
+    moved = bare.replace(where, b'{"at":"",' if where == b"{" else where + b"," + sha, 1)
+    assert "line 2" in problems(path, [head, moved])[0]
+
+
+def test_no_field_of_an_event_tells_a_secret_and_the_chain_holds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.records.journal.hidden", Redactor([b"correct horse"]))
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        journal.write("x", message="it is correct horse", trace=["correct horse", {"correct horse": 1}])
+        journal.write("y")
+    assert b"horse" not in path.read_bytes()
+    assert read_journal(path).events[1].fields["message"] == "it is *************"
+    assert read_journal(path).problems == ()
+
+
+def test_a_line_that_somebody_wrote_out_in_another_way_still_says_the_same(path: Path) -> None:
+    lines = written(path)
+    lines[2] = json.dumps(json.loads(lines[2]), indent=None).encode() + b"\n"
+    assert problems(path, lines) == []
+
+
+def test_an_added_event_is_there_for_a_process_that_is_killed_and_in_its_place(path: Path) -> None:
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        journal.write("attempt_started")
+        journal.add("attempt_phase")
+        assert path.read_bytes().count(b"\n") == 3
+        journal.write("attempt_finished")
+    journal_file = read_journal(path)
+    assert [event.event for event in journal_file.events[1:]] == [
+        "attempt_started",
+        "attempt_phase",
+        "attempt_finished",
+    ]
+    assert journal_file.problems == ()
+
+
+def test_each_event_is_on_the_disk_before_write_returns_and_takes_along_what_was_added(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk: list[int] = []
+    sync = os.fdatasync
+
+    def synced(file: int) -> None:
+        sync(file)
+        on_disk.append(path.read_bytes().count(b"\n"))
+
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        monkeypatch.setattr(os, "fdatasync", synced)
+        journal.write("attempt_started")
+        assert on_disk == [2]
+        for _ in range(3):
+            journal.add("attempt_phase")
+        assert on_disk == [2]
+        journal.write("attempt_finished")
+    assert on_disk == [2, 6]
 
 
 def test_each_event_is_in_the_file_before_write_returns(path: Path) -> None:

@@ -109,6 +109,13 @@ def test_of_a_pem_file_the_private_keys_are_hidden_and_certificates_are_not(tmp_
     assert redactor.of_text(whole.hex()) == "*" * 2 * len(whole)
 
 
+def test_of_a_url_the_password_is_hidden_by_itself_too_escaped_and_not() -> None:
+    redactor = Redactor([b"postgresql://lab:s%40fe-enough@db.example/rigs"])
+    for shown in ("postgresql://lab:s%40fe-enough@db.example/rigs", "s%40fe-enough", "s@fe-enough"):
+        assert redactor.of_text(f"it was {shown}!") == f"it was {'*' * len(shown)}!"
+    assert redactor.of_text("lab at db.example") == "lab at db.example"
+
+
 def test_every_secret_that_a_lab_refers_to_is_known_and_nothing_public(
     fabricated_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,21 @@ def bench(fabricated_plan: Plan, tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
+def test_a_record_is_read_once_for_as_long_as_no_byte_of_it_changes(bench: Bench) -> None:
+    attempt = bench.start(1)
+    first = bench.read()
+    assert bench.read() is first
+    bench.finish(attempt, "passed")
+    second = bench.read()
+    assert (first.outcome(bench.test), second.outcome(bench.test)) == (Outcome.NOT_RUN, Outcome.PASSED)
+    journal = bench.journal.path
+    before = journal.stat()
+    journal.write_bytes(journal.read_bytes().replace(b'"passed"', b'"failed"'))
+    os.utime(journal, ns=(before.st_atime_ns, before.st_mtime_ns))  # as whoever hides a change would
+    assert bench.read().outcome(bench.test) is Outcome.NOT_RUN
+    assert len(bench.read().problems) == 1
+
+
 @pytest.mark.parametrize("result", ["passed", "failed", "blocked"])
 def test_a_finished_attempt_decides(bench: Bench, result: str) -> None:
     bench.finish(bench.start(1), result, cause="device failure", message="why", seconds=1.5, trace="where")

@@ -363,15 +363,15 @@ def test_who_waits_is_served_when_the_rig_comes_back_and_hears_for_whom_it_waits
     lease = door("run 8").acquire("a", purpose="a run", wait=LONG, told=hear)
     other.join()
     assert lease.tokens == {"a": 2}
-    assert told[0].startswith("a: a is held by run 7 (a regression; process")
+    assert told[0].startswith("a is held by run 7 (a regression; process")
 
 
 def test_who_has_waited_long_enough_is_told_for_whom_and_waits_no_more(door: Door) -> None:
     door("run 7").acquire("a", purpose="a regression")
     leases = door("run 8")
-    with pytest.raises(RigTaken, match=r"not served in 0.2 s: a: a is held by run 7"):
+    with pytest.raises(RigTaken, match=r"not served in 0.2 s: a is held by run 7"):
         leases.acquire("a", purpose="a run", wait=0.2)
-    with pytest.raises(RigTaken, match=r"^a: a is held by run 7[^;]*;[^;]*$"):
+    with pytest.raises(RigTaken, match=r"^a is held by run 7[^;]*;[^;]*$"):
         leases.acquire("a", purpose="a run")  # nobody is ahead of it any more
 
 
@@ -540,6 +540,19 @@ def test_maintenance_drives_nobody_out_and_only_the_maintainer_cleans_in_it(door
     bob.take_dirty("a").clean()
     with pytest.raises(RigTaken, match="in maintenance by bob"):
         run.acquire("a", purpose="a run")
+
+
+def test_a_rig_whose_lease_was_lost_is_dirty_even_if_its_owner_gives_it_back_before_anybody_looks(
+    door: Door,
+) -> None:
+    lost = threading.Event()
+    leases, people = door("run 7", expiry=STEADY, on_lost=lambda _: lost.set()), door("ann")
+    lease = leases.acquire("a", purpose="a run")
+    people.evict("a", "it is needed")
+    assert lost.wait(LONG)
+    lease.release()
+    told = standing(people, "a")
+    assert (told.state, told.dirty_reason) == (RigState.DIRTY, "a run had lost its lease")
 
 
 def test_nobody_can_be_evicted_from_a_free_rig(door: Door) -> None:

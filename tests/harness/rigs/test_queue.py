@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.rigs.queue import Obstacle, Reserved, Slot, Standing, Wish, assign, named, next_served, of_dmc
+from harness.rigs.queue import (
+    Obstacle,
+    Reserved,
+    Slot,
+    Standing,
+    Wish,
+    assign,
+    named,
+    next_served,
+    of_dmc,
+    to_be_given_back,
+)
 
 NOON = 1_000_000.0
 A, B, C = (Standing(name, "dmc-1") for name in "abc")
@@ -39,7 +53,7 @@ def test_a_set_keeps_a_rig_for_any_of_its_slots() -> None:
 
 
 def test_what_is_out_of_service_for_nobody_knows_how_long_keeps_no_other_rig_idle() -> None:
-    repaired = Standing("b", "dmc-1", Obstacle.MAINTENANCE)
+    repaired = Standing("b", "dmc-1", maintained_by="bob")
     reserved = Standing("b", "dmc-1", None, (Reserved("ann", NOON - 60, NOON + 60),))
     for b in (repaired, reserved):
         assert next_served([wish("a", "b"), wish("a")], [A, b], NOON) == {"a": ("a",)}
@@ -66,6 +80,48 @@ def test_a_reserved_rig_is_its_persons_in_the_window_and_not_given_into_it() -> 
         ("ann", -60, 90),
         ("bob", 3600, 0),
     ]
+
+
+def test_a_rig_in_maintenance_is_given_to_who_maintains_it_and_to_nobody_else() -> None:
+    a = Standing("a", "dmc-1", maintained_by="bob")
+    assert not next_served([wish("a", owner="ann")], [a])
+    assert next_served([wish("a", owner="bob")], [a])
+    assert not next_served([wish("a", owner="bob")], [replace(a, obstacle=Obstacle.DIRTY)])
+
+
+LOW = replace(A, obstacle=Obstacle.HELD, priority=0)
+
+
+@pytest.mark.parametrize(
+    ("rigs", "priority", "back"),
+    [
+        ([LOW], 1, ["a"]),
+        ([LOW], 0, []),  # who came later waits
+        ([replace(LOW, priority=2)], 1, []),
+        ([LOW, replace(LOW, name="b")], 1, ["a"]),  # one will do
+        ([LOW, B], 1, []),  # one is free
+        ([LOW, replace(B, obstacle=Obstacle.DIRTY)], 1, []),  # one is being cleaned, or will be
+        ([replace(LOW, maintained_by="bob"), replace(LOW, name="b")], 1, ["b"]),
+        ([replace(LOW, reserved=(Reserved("bob", NOON, NOON + 9),)), replace(LOW, name="b")], 1, ["b"]),
+        ([replace(LOW, priority=None)], 1, []),
+    ],
+)
+def test_who_waits_with_a_higher_priority_wants_a_rig_back_if_no_other_would_do(
+    rigs: list[Standing], priority: int, back: list[str]
+) -> None:
+    ann = Wish("ann", (of_dmc("dmc-1"),), "ann", priority=priority)
+    assert list(to_be_given_back([ann], rigs, NOON)) == back
+
+
+def test_a_set_wants_all_its_rigs_back_and_two_who_wait_two_rigs() -> None:
+    rigs = [LOW, replace(LOW, name="b"), replace(LOW, name="c")]
+    both = Wish("both", (named("a"), named("b")), "ann", priority=1)
+    other = Wish("other", (of_dmc("dmc-1"),), "bob", priority=1)
+    assert {rig: each.owner for rig, each in to_be_given_back([both, other], rigs).items()} == {
+        "a": "ann",
+        "b": "ann",
+        "c": "bob",
+    }
 
 
 def test_a_slot_gives_way_where_it_has_another_choice() -> None:

@@ -248,14 +248,14 @@ def test_a_heartbeat_that_comes_while_its_lease_is_found_expired_keeps_it(
         began = time.monotonic()
         while states(others) != "a dirty 1":
             assert time.monotonic() - began < LONG
-        expired = lease_rows._expired
+        expired = lease_rows.expired
 
         def found(row: Any, now: int) -> bool:
             monkeypatch.undo()
             leases.renew([lease])
             return expired(row, now)
 
-        monkeypatch.setattr(lease_rows, "_expired", found)
+        monkeypatch.setattr(lease_rows, "expired", found)
         others.maintain("a", "a new relay")
         assert not lease.lost.is_set()
         leases.renew([lease])
