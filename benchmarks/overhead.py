@@ -8,7 +8,8 @@ also JUnit, coverage, heatmap and the manifest. The rounds alternate, and the fi
 The harness has each attempt on the disk before and after it; allure-pytest asks the disk for nothing. What
 that costs here is printed first, and everything is measured again in memory (``/dev/shm``), where it is free.
 
-*Start* is from the process to the first line of the first test, with a lab of seven rigs.
+*Start* is from the process to the first line of the first test, with a lab of seven rigs. Modules
+are compiled beforehand on both sides, whatever the environment says.
 
     .venv/bin/python benchmarks/overhead.py [--tests 500] [--rounds 3] [--only bare ...]
 """
@@ -183,8 +184,9 @@ class Labs(contextlib.AbstractContextManager["Labs"]):
         theirs = self.folder / "theirs" / "packs"
         theirs.mkdir(parents=True)
         (theirs / f"test_{PACK}.py").write_text(BEGINNING + TELL + ALLURE[kind])
-        for side, arguments in (("ours", OURS), ("theirs", THEIRS)):
-            self.run(side, "-m", "pytest", *COMMON, *arguments, tests=1)  # whose modules are compiled then
+        for side, arguments, workers in (("ours", OURS, "rigs"), ("theirs", THEIRS, "1")):
+            for number in ("0", workers):  # all modules are compiled then
+                self.run(side, "-m", "pytest", *COMMON, *arguments, "-n", number, tests=1)
 
     def __exit__(self, *_: object) -> None:
         self._temporary.cleanup()

@@ -191,9 +191,20 @@ class AttemptRecorder:
             seconds=round(report.duration, 4),
         )
         if report.when == "teardown":
+            self._hold_to_lease(attempt, report)
             self._finish(attempt)
             self._ended(attempt).tell(report)
         return report
+
+    def _hold_to_lease(self, attempt: Attempt, report: pytest.TestReport) -> None:
+        """What was found on a rig that was not ours to the end proves nothing: another may have had it."""
+        try:
+            self._keeper.check()
+        except LabFault as fault:
+            attempt.verdict = judge(fault)
+            attempt.faults.append(fault)
+            attempt.in_doubt = True
+            report.user_properties.append((_BLOCKED, attempt.verdict.message))
 
     def _ended(self, attempt: Attempt) -> Ended:
         verdict = attempt.verdict

@@ -219,6 +219,11 @@ class RigKeeper:
         doubtful = self.tenancy.is_of_the_lease(error) or getattr(error, "suspect", False)
         self.tenancy.give_back(dirty=str(error) if doubtful else "")
 
+    def check(self) -> None:
+        """Return if the rig in hand, where there is one, has been ours since it was opened; else raise."""
+        if self._in_hand is not None and self._fence is not None:
+            self._fence()
+
     # -- the rig in hand ---------------------------------------------------------------------------
 
     def follow_clock(self) -> None:

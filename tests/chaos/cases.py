@@ -46,7 +46,7 @@ def controller_killed(around: Round) -> list[Run]:
     """Its workers notice, and put their rigs down."""
     run = around.run()
     around.a_moment(run)
-    os.kill(run.pid, signal.SIGKILL)
+    run.process.kill()
     around.gives_back = True
     return [run]
 
@@ -58,9 +58,7 @@ def group_killed(around: Round) -> list[Run]:
     around.puts_down = around.random.random() < 0.5
     around.story.append("kill all but the guards" if around.puts_down else "kill all, guards too")
     around.signal_all(run, signal.SIGSTOP)  # first, so that nobody acts upon another's death
-    for process in around.processes(run.name):
-        if not (process.is_guard and around.puts_down):
-            os.kill(process.pid, signal.SIGKILL)
+    around.kill(run, guards=not around.puts_down)
     around.signal_all(run, signal.SIGCONT)
     return [run]
 
@@ -69,9 +67,9 @@ def controller_stopped(around: Round) -> list[Run]:
     """For longer than a lease lasts without a heartbeat."""
     run = around.run()
     around.a_moment(run)
-    os.kill(run.pid, signal.SIGSTOP)
+    run.process.send_signal(signal.SIGSTOP)
     time.sleep(EXPIRY * (1.2 + around.random.random()))
-    os.kill(run.pid, signal.SIGCONT)
+    run.process.send_signal(signal.SIGCONT)
     run.ended()
     around.gives_back = True
     return [run]
@@ -88,20 +86,27 @@ def run_stopped(around: Round) -> list[Run]:
     around.signal_all(run, signal.SIGSTOP)
     rival = around.run("rival", HARNESS_STATE=str(around.folder / "state-of-the-rival"))
     around.until(
-        lambda: {test["rig"] for test in around.of("begun", rival)} >= rigs or rival.over,
+        lambda: (
+            {test["rig"] for test in around.of("begun", rival)} >= rigs
+            or rival.over
+            or _finds_the_store_locked(rival)
+        ),
         "the rival has the rigs",
     )
     time.sleep(around.random.random() * around.seconds)
     if around.random.random() < 0.3:
         around.story.append("of the late run only its guards wake up")
-        for process in around.processes(run.name):
-            if not process.is_guard:
-                os.kill(process.pid, signal.SIGKILL)
+        around.kill(run, guards=False)
     around.signal_all(run, signal.SIGCONT)
     run.ended()
     rival.ended()
     around.resume_blocked = True
     return [run, rival]
+
+
+def _finds_the_store_locked(rival: Run) -> bool:
+    """Whoever is stopped in the midst of a write to SQLite locks everybody out, and is named to them."""
+    return any("is locked by process" in line for line in list(rival.lines))
 
 
 def bench_silent(around: Round) -> list[Run]:

@@ -22,21 +22,24 @@ class Heard:
     """The attempts of a run and its resumptions, by the referee's clock."""
 
     begun: dict[str, float]
-    over: dict[str, float]  # ended, or its process gone
+    acted: dict[str, float]  # the last that it asked of its bench, or its end where it has none
     ended: frozenset[str]
 
     @classmethod
     def of(cls, around: Round, parts: Sequence[Run]) -> Heard:
-        begun, ended, gone = (
-            {each["attempt"]: each["at"] for part in parts for each in around.of(kind, part)}
-            for kind in ("begun", "ended", "gone")
+        begun, ended = (
+            [each for part in parts for each in around.of(kind, part)] for kind in ("begun", "ended")
         )
-        return cls(begun, gone | ended, frozenset(ended))
+        return cls(
+            {each["attempt"]: each["at"] for each in begun},
+            {each["attempt"]: each["acted"] or each["at"] for each in ended},
+            frozenset(each["attempt"] for each in ended),
+        )
 
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """When a test that came to a result had its rig."""
+    """When a test that came to a result had its rig: until it acted last, for it judges what it saw."""
 
     rig: str
     begun: float
@@ -77,9 +80,9 @@ def wrong_with(record: RunRecord, around: Round, heard: Heard) -> Iterator[str]:
 def results_over_time(record: RunRecord, heard: Heard) -> list[Span]:
     """A late owner that thinks that it has a rig comes to no result: it is blocked."""
     return [
-        Span(each.rig, heard.begun[each.id], heard.over[each.id], f"{each.id} of {record.plan.run_id}")
+        Span(each.rig, heard.begun[each.id], heard.acted[each.id], f"{each.id} of {record.plan.run_id}")
         for each in attempts(record)
-        if each.result in _RESULTS and each.id in heard.over
+        if each.result in _RESULTS and each.id in heard.acted
     ]
 
 

@@ -6,7 +6,8 @@ it saw it tells on standard output, a line of JSON an event, each with ``at``, s
 
 - ``listening``: ``ports`` by rig;
 - ``bench``: ``rig``, and ``live``: the registers that are not in the safe state now that it was written to;
-- ``begun`` and ``ended``: ``attempt``, ``rig``, ``run``, ``pid`` (the kernel's word, not the test's);
+- ``begun`` and ``ended``: ``attempt``, ``rig``, ``run``, ``pid`` (the kernel's word, not the test's); at the
+  end also ``acted``: when its process asked the bench for something last;
 - ``gone``: the process of a test closed its socket without having said that it ended;
 - ``foul``: ``kind`` (``two owners`` or ``given live``), ``rig``, ``why``.
 
@@ -54,6 +55,7 @@ class Bench:
     peers: dict[int, int] = field(default_factory=dict)  # connection by the port that it came from
     youngest_writer: int = 0
     blamed: set[int] = field(default_factory=set)  # connections that wrote although they were late
+    acted: dict[int, float] = field(default_factory=dict)  # when the last request came over a connection
     owner: int = 0  # the connection over which the last hand-over was
     shown: list[str] | None = None
 
@@ -118,6 +120,7 @@ class Bench:
             while True:
                 transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
                 pdu = await reader.readexactly(length - 1)
+                self.acted[connection] = round(time.monotonic(), 4)
                 if not self.silent:
                     answer = self.answer(connection, pdu)
                     writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
@@ -146,18 +149,20 @@ class Words:
         told = json.loads(await reader.readline())
         peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         said = {**told, "pid": struct.unpack("3i", peer)[0]}
-        self._judge(self._benches[said["rig"]], said)
+        bench = self._benches[said["rig"]]
+        connection = max((bench.peers[port] for port in _ports_to(bench.port, said["pid"])), default=0)
+        self._judge(bench, connection, said)
         tell("begun", **said)
         writer.write(b"go on\n")
         last = b""
         with contextlib.suppress(OSError):
             last = await reader.readline()
-        tell("ended" if last == b"ended\n" else "gone", **said)
+        acted = bench.acted.get(connection)
+        tell("ended" if last == b"ended\n" else "gone", **said, acted=acted)
         writer.write(b"heard\n")  # so that what comes next is heard next
         writer.close()
 
-    def _judge(self, bench: Bench, said: dict[str, Any]) -> None:
-        connection = max((bench.peers[port] for port in _ports_to(bench.port, said["pid"])), default=0)
+    def _judge(self, bench: Bench, connection: int, said: dict[str, Any]) -> None:
         if connection <= bench.owner:
             return  # it has it since long; or is late, and may not write
         bench.owner = connection
@@ -168,7 +173,11 @@ class Words:
 
 def _ports_to(server: int, pid: int) -> list[int]:
     """The ports of a process's connections to a server of this host, as the kernel knows them."""
-    links = (entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink())
+    links = []
+    with contextlib.suppress(OSError):  # it has died
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                links.append(entry.readlink())
     sockets = {str(link)[8:-1] for link in links if str(link).startswith("socket:[")}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [

@@ -206,6 +206,13 @@ class Round:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, number)
 
+    def kill(self, run: Run, *, guards: bool) -> None:
+        """Every process of a run, its benches' guards too if told."""
+        for process in self.processes(run.name):
+            if guards or not process.is_guard:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+
     # -- life --------------------------------------------------------------------------------------
 
     def begin(self) -> None:

@@ -23,7 +23,9 @@ class Shown:
     """A process of the harness in the simulated lab; on a terminal of its own, or on a pipe."""
 
     def __init__(self, *arguments: str, terminal: bool = False) -> None:
-        environment = os.environ | {"TERM": "xterm", "HARNESS_LAB": str(CONFIG / "simulated.yaml")}
+        theirs_not_ours = {"COLUMNS", "LINES"}  # of the terminal that these tests run on
+        environment = {name: value for name, value in os.environ.items() if name not in theirs_not_ours}
+        environment |= {"TERM": "xterm", "HARNESS_LAB": str(CONFIG / "simulated.yaml")}
         self._ours, theirs = pty.openpty() if terminal else os.pipe()
         if terminal:
             self.resize(80, 24)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +42,17 @@ def test_the_simulated_lab_has_seven_rigs_over_one_dmc_or_more_of_each_release(s
     ]
     assert {dmc.release for dmc in simulated.dmcs} == set(CapabilityRelease)
     assert [len(simulated.rigs_of(dmc.id)) for dmc in simulated.dmcs] == [3, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("lab", "has_benches"), [("simulated", False), ("physical-example", True)])
+def test_models_of_benches_are_made_for_a_lab_that_has_one(lab: str, has_benches: bool) -> None:
+    python = (
+        "import sys, pathlib; from harness.config import load_lab; load_lab(pathlib.Path(sys.argv[1]));"
+        "print('harness.config.bench_models' in sys.modules)"
+    )
+    command = [sys.executable, "-c", python, str(LABS / f"{lab}.yaml")]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert answer.strip() == str(has_benches)
 
 
 def test_its_epcl_entries_are_of_all_installation_types_and_name_their_provider(simulated: Lab) -> None:

@@ -143,3 +143,21 @@ def test_characters_that_xml_forbids_do_not_spoil_the_file(fabricated: tuple[Pat
     found = case(etree.fromstring(path.read_bytes()), plan.tests[0].id).find("skipped")
     assert found is not None
     assert found.get("message") == "a\ufffdb\ufffd[31m\ufffd <&>"
+
+
+def test_what_xml_would_take_for_its_own_comes_back_as_it_was_said(fabricated: tuple[Path, Lab]) -> None:
+    folder, lab = fabricated
+    from harness.records.journal import Journal
+    from harness.records.plan import Plan
+
+    said = """it said "no" & <b>'never'</b>,\tthen\nnothing]]>"""
+    plan = Plan.read(folder)
+    attempt = {"attempt": "late/9", "test": plan.tests[0].id}
+    process = {"run_id": plan.run_id, "plan_digest": plan.digest, "process": "late"}
+    with Journal.begin(folder, **process) as journal:
+        journal.write("attempt_started", **attempt, number=9, rig="ioc-1", worker="late")
+        journal.write("attempt_finished", **attempt, result="failed", message=said, trace=said)
+    (path,) = render(folder, lab)
+    found = case(etree.fromstring(path.read_bytes()), plan.tests[0].id).find("failure")
+    assert found is not None
+    assert (found.get("message"), found.text) == (said, said)
