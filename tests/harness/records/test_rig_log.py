@@ -217,8 +217,8 @@ def test_secrets_never_reach_the_log(
     trace.event(password, password, key=key, **{password: [password], "text": key.hex()})
     trace.event("ESME", "at the limit", value="x" * (LIMIT - 40) + key.hex() + password)
     trace.message(password, key.hex(" "), password.encode(), "text/plain")
-    logging.getLogger("paramiko").error("login as %s failed: %r", password, {"key": key})
-    logging.getLogger("paramiko").error("lost", exc_info=OSError(password))
+    logging.getLogger("device_drivers.there").error("login as %s failed: %r", password, {"key": key})
+    logging.getLogger("device_drivers.there").error("lost", exc_info=OSError(password))
     trace.ends("failed", f"expected {password}, found {key.hex()[:20]}…")
     detach()
     for path in (log.path, evidence.folder / "log.txt"):

@@ -46,7 +46,7 @@ def results(target: Path) -> Results:
         assert path.name == f"{result['uuid']}-result.json"
         found[labels(result)["test"][0]].append(result)
     for tries in found.values():
-        tries.sort(key=lambda result: result["start"])
+        tries.sort(key=lambda result: (result["start"], labels(result)["attempt"]))
     return found
 
 
