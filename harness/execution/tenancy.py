@@ -121,9 +121,15 @@ class Tenancy:
             self.until_changed()
 
     def until_changed(self) -> None:
-        """Return soon, and at once when somebody has given a rig back."""
+        """Return soon, and at once when somebody has given a rig back; also where the store cannot tell."""
         leases = self.pool.leases
-        leases.until_changed(leases.changes(), _LOOK)
+        try:
+            leases.until_changed(leases.changes(), _LOOK)
+        except HarnessError as error:
+            if not self._is_the_stores(error):
+                raise
+            self._trouble = str(error)
+            time.sleep(_LOOK)  # a store that is away sends no word when it is back
 
     def fence(self, lease: Lease | None = None) -> Latch:
         """What is asked before anything is written to the rig, for one opening under that lease, or ours."""
@@ -135,12 +141,14 @@ class Tenancy:
         return Latch(held)
 
     def wanted_back(self) -> str:
-        """Why the rig should be given back before the next test; empty where nobody wants it."""
-        now = time.monotonic()
-        if self.lease is None or now - self._asked < _ASK:
+        """Why the rig should be given back before the next test; empty where nobody is known to want it."""
+        now, lease = time.monotonic(), self.lease
+        if lease is None or now - self._asked < _ASK:
             return ""
         self._asked = now
-        return self.lease.wanted_back()
+        reasons: list[str] = []
+        self._tell(lambda: reasons.append(lease.wanted_back()))
+        return reasons[0] if reasons else ""
 
     def give_back(self, dirty: str = "") -> None:
         """Let others have the rig: free, or dirty for a reason. Twice is fine.
@@ -214,10 +222,10 @@ class Tenancy:
         return states[0] if states else HealthState.UNKNOWN
 
     def _tell(self, work: Callable[[], None]) -> None:
-        """What is told to the store when the work itself is over: it is not undone where nobody hears."""
+        """What the store is told, or asked, beside the work itself, which goes on where nobody hears."""
         from harness.rigs.store import StoreFault
 
         try:
             work()
         except StoreFault as fault:
-            _log.warning("not written down: %s", fault)
+            _log.warning("the store does not hear: %s", fault)

@@ -1,0 +1,62 @@
+"""A process's hold on its rig while the lab's store cannot be asked: it waits, and nothing ends for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.config import load_lab
+from harness.domain.lab import Lab
+from harness.execution import tenancy as module
+from harness.execution.tenancy import Tenancy
+from harness.records.evidence import TraceRouter
+from harness.rigs.pool import Pool
+
+CONFIG = Path(__file__).parents[3] / "lab_config"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return load_lab(CONFIG / "simulated.yaml", state=tmp_path)
+
+
+@pytest.fixture
+def tenancy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenancy]:
+    monkeypatch.setattr(module, "_ASK", 0.0)
+    held = Tenancy(lab, "ann", "7", 30.0, lambda rig, lease: None, TraceRouter())
+    held.pool.leases.store.patience = 0.1
+    yield held
+    held.close()
+
+
+@contextmanager
+def unreadable(lab: Lab) -> Iterator[None]:
+    """Another program has the whole store for itself."""
+    with closing(sqlite3.connect(lab.state / "lab.sqlite", isolation_level=None)) as locker:
+        locker.execute("PRAGMA locking_mode = EXCLUSIVE")
+        locker.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_a_rig_is_waited_for_while_the_store_cannot_be_read_and_had_when_it_can(lab, tenancy) -> None:
+    tenancy.pool.leases.store.close()  # no connection of ours keeps the other program out
+    with unreadable(lab):
+        assert not tenancy.hold("ioc-1")
+        tenancy.until_changed()
+        assert "locked" in tenancy.waits_for()
+    tenancy.await_turn("ioc-1")
+    assert tenancy.lease is not None
+
+
+def test_a_store_that_cannot_be_read_wants_no_rig_back(lab, tenancy) -> None:
+    tenancy.await_turn("ioc-1")
+    tenancy.pool.leases.store.close()
+    with unreadable(lab):
+        assert tenancy.wanted_back() == ""
+    with Pool(lab, "ben") as other:
+        other.leases.maintain("ioc-1", "a new probe")
+    assert "a new probe" in tenancy.wanted_back()
