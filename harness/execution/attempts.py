@@ -47,6 +47,7 @@ class Attempt:
     faults: list[LabFault] = field(default_factory=list)
     in_doubt: bool = False  # a lab fault, or a hang, in any of its phases, whatever the verdict
     trace: list[str] = field(default_factory=list)
+    phases: list[dict[str, Any]] = field(default_factory=list)  # as records.run.Phase has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class AttemptRecorder:
             seconds=round(time.monotonic() - attempt.began, 4),
             lab_started=attempt.lab_started or self._keeper.opened,
             lab_ended=self._keeper.lab_time(),
+            phases=attempt.phases,
             devices=self._keeper.devices(),
             evidence=attempt.evidence.files(),
         )
@@ -183,13 +185,8 @@ class AttemptRecorder:
             attempt.faults.extend(lab_faults(call.excinfo.value))
             if verdict.result is AttemptResult.BLOCKED:
                 report.user_properties.append((_BLOCKED, verdict.message))
-        self.journal.add(  # goes to the disk with the attempt's end
-            "attempt_phase",
-            attempt=attempt.id,
-            phase=report.when,
-            result=report.outcome,
-            seconds=round(report.duration, 4),
-        )
+        phase = {"name": report.when, "result": report.outcome, "seconds": round(report.duration, 4)}
+        attempt.phases.append(phase)
         if report.when == "teardown":
             self._hold_to_lease(attempt, report)
             self._finish(attempt)

@@ -19,8 +19,6 @@ from harness.records import journal
 from harness.records.plan import PLAN, Plan, PlannedTest
 
 _BLOCK: Final = 1 << 20  # bytes that are read at once
-_SKIPPED: Final = f'"event":"{journal.ATTEMPT_PHASE}"'.encode()
-"""Canonical JSON escapes the quotes in a text, so that this stands in no other event."""
 _KEPT: Final = 100_000  # moments at which an attempt ended
 
 
@@ -75,8 +73,7 @@ class RunFollower:
         for path in sorted((self.folder / journal.JOURNALS).glob("*.jsonl")):
             tail = self._tails.setdefault(path, _Tail(path))
             for line in _new_lines(tail):
-                if _SKIPPED not in line:
-                    self._take(tail, line)
+                self._take(tail, line)
 
     def in_hand(self, rig: str, host: str, process: int) -> InHand | None:
         """What a process is at on a rig; ``None`` between two tests, or where it has not begun one yet."""

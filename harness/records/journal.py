@@ -39,8 +39,7 @@ CONTROLLER = "controller"  # the process; one that resumes the run is controller
 RUN_STARTED = "run_started"  # run_id, plan_digest, process, host, pid
 RUN_RESUMED = "run_resumed"  # left, lab_digest
 ATTEMPT_STARTED = "attempt_started"  # attempt, test, number, rig, worker
-ATTEMPT_PHASE = "attempt_phase"  # attempt, phase (setup, call, teardown), result, seconds
-ATTEMPT_FINISHED = "attempt_finished"  # attempt, test, result, cause, message, trace, seconds, lab_started, …
+ATTEMPT_FINISHED = "attempt_finished"  # attempt, test, result, cause, message, trace, seconds, phases, …
 NOT_RUN = "not_run"  # test, reason
 DESCOPED = "descoped"  # test, approval
 RUN_ENDED = "run_ended"  # reason
@@ -117,32 +116,21 @@ class Journal:
 
         A line that cannot be written whole (a full disk) closes the journal, so that it stays the last one.
         """
-        self._write(event, fields, durable=True)
-
-    def add(self, event: str, **fields: Any) -> None:
-        """Append one event that the next :meth:`write` takes to the disk: a power cut before it may lose it.
-
-        Nothing else does; what kills the process does not.
-        """
-        self._write(event, fields, durable=False)
-
-    def _write(self, event: str, fields: Mapping[str, Any], *, durable: bool) -> None:
         with self._lock:
             if self._file.closed:
                 raise UsageError(f"{self.path} is closed; {event} cannot be recorded")
             told = plain({**fields, "seq": self._seq, "prev": self._prev, "at": now(), "event": event})
             line, sha = _chained(told)
-            self._append(line, durable=durable)
+            self._append(line)
             self._seq, self._prev = self._seq + 1, sha
 
-    def _append(self, line: bytes, *, durable: bool) -> None:
+    def _append(self, line: bytes) -> None:
         view = memoryview(line)
         try:
             with recording(self.path):
                 while view:
                     view = view[self._file.write(view) :]
-                if durable:
-                    os.fdatasync(self._file.fileno())
+                os.fdatasync(self._file.fileno())
         except RecordFault:
             self._file.close()
             raise

@@ -228,7 +228,6 @@ class _Merge:
         self.problems: list[Problem] = []
         self.starts: dict[str, dict[str, Any]] = {}
         self.ends: dict[str, dict[str, Any]] = {}
-        self.phases: defaultdict[str, list[Phase]] = defaultdict(list)
         self.reasons: dict[str, str] = {}
         self.approvals: dict[str, str] = {}
         self.times: list[datetime] = []
@@ -256,9 +255,6 @@ class _Merge:
         match event.event:
             case journal.ATTEMPT_STARTED:
                 self._once(self.starts, event, _start(event))
-            case journal.ATTEMPT_PHASE:
-                phase = Phase(name=fields["phase"], result=fields["result"], seconds=fields["seconds"])
-                self.phases[fields["attempt"]].append(phase)
             case journal.ATTEMPT_FINISHED:
                 self._once(self.ends, event, _end(event))
             case journal.NOT_RUN:
@@ -286,7 +282,7 @@ class _Merge:
         attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
         for id_, start in self.starts.items():
             end = self.ends.get(id_, {"result": AttemptResult.INTERRUPTED})
-            attempt = Attempt(**start, **end, phases=tuple(self.phases[id_]))
+            attempt = Attempt(**start, **end)
             attempts[attempt.test].append(attempt)
         return RunRecord(
             folder=folder,
@@ -350,6 +346,7 @@ def _end(event: Event) -> dict[str, Any]:
         "lab_started": fields.get("lab_started") or "",
         "lab_ended": fields.get("lab_ended") or "",
         "devices": fields.get("devices") or (),
+        "phases": tuple(Phase(**phase) for phase in fields.get("phases") or ()),
         "evidence": tuple(EvidenceFile(**file) for file in fields.get("evidence") or ()),
     }
 

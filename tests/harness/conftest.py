@@ -267,9 +267,7 @@ class Worker:
             return
         if result is AttemptResult.BLOCKED:
             message = f"{self.rig.id}: port /dev/ttyUSB0 went away (check cable, probe and power)"
-        for phase in ("setup", "call", "teardown"):
-            outcome = "failed" if phase == "call" and message else "passed"
-            self.journal.write("attempt_phase", attempt=attempt, phase=phase, result=outcome, seconds=0.25)
+        results = {"setup": "passed", "call": "failed" if message else "passed", "teardown": "passed"}
         self.journal.write(
             "attempt_finished",
             attempt=attempt,
@@ -281,6 +279,7 @@ class Worker:
             seconds=0.75,
             lab_started=began,
             lab_ended=self.lab_time,
+            phases=[{"name": name, "result": each, "seconds": 0.25} for name, each in results.items()],
             devices=PlannedRig.of(self.rig).devices,
             evidence=evidence.files(),
         )

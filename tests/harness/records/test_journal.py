@@ -114,24 +114,7 @@ def test_a_line_that_somebody_wrote_out_in_another_way_still_says_the_same(path:
     assert problems(path, lines) == []
 
 
-def test_an_added_event_is_there_for_a_process_that_is_killed_and_in_its_place(path: Path) -> None:
-    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
-        journal.write("attempt_started")
-        journal.add("attempt_phase")
-        assert path.read_bytes().count(b"\n") == 3
-        journal.write("attempt_finished")
-    journal_file = read_journal(path)
-    assert [event.event for event in journal_file.events[1:]] == [
-        "attempt_started",
-        "attempt_phase",
-        "attempt_finished",
-    ]
-    assert journal_file.problems == ()
-
-
-def test_each_event_is_on_the_disk_before_write_returns_and_takes_along_what_was_added(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_event_is_on_the_disk_before_write_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk: list[int] = []
     sync = os.fdatasync
 
@@ -143,11 +126,8 @@ def test_each_event_is_on_the_disk_before_write_returns_and_takes_along_what_was
         monkeypatch.setattr(os, "fdatasync", synced)
         journal.write("attempt_started")
         assert on_disk == [2]
-        for _ in range(3):
-            journal.add("attempt_phase")
-        assert on_disk == [2]
         journal.write("attempt_finished")
-    assert on_disk == [2, 6]
+    assert on_disk == [2, 3]
 
 
 def test_each_event_is_in_the_file_before_write_returns(path: Path) -> None:
