@@ -3,8 +3,8 @@
 The deadline runs from set-up to the end of teardown. When it has come,
 :class:`~harness.execution.verdict.Overdue` is raised in whatever
 the test is doing, and again a grace later where it goes on (or where its teardown hangs too). A test that is
-deaf to it, deep in a library that never comes back to Python, is ended three graces after its deadline
-together with its worker: the attempt is *interrupted*, and another worker takes the rig.
+deaf to it, deep in a library that never comes back to Python, is ended three to four graces after its
+deadline together with its worker: the attempt is *interrupted*, and another worker takes the rig.
 
 Every thread's stack at that moment is evidence of the attempt. What waits for a device has deadlines of its
 own, which blame the device or the lab; who hung here is not known, so it is an error of the harness.
@@ -35,7 +35,7 @@ from harness.records.evidence import evidence_folder
 SIMULATED: Final = 600.0  # seconds that a test may last on twins, whose lab time nobody waits for
 LONGEST_GRACE: Final = 30.0  # seconds for a teardown, say, once the deadline has come
 STACKS: Final = "stacks.txt"
-_GRACES: Final = 3  # after the deadline, until the worker is ended
+_GRACES: Final = 3  # after the deadline, until the worker is ended, or one more
 
 
 def hung_in(run_folder: Path, test: str) -> bool:
@@ -57,9 +57,9 @@ class Deadlines:
     def __init__(self, settings: Settings, recorder: AttemptRecorder, *, lone: bool) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._lone = lone
         self._seconds = 0.0
         self._ends = 0.0  # monotonic seconds
+        self._last_resort = _LastResort(ends_it_all=not lone)
         self._stacks: int | None = None  # a descriptor: a file object would cost each test more
         self._stacks_path = ""
         self._in_phase = False
@@ -94,11 +94,19 @@ class Deadlines:
     @pytest.hookimpl(trylast=True)
     def pytest_exception_interact(self) -> None:
         """Pytest's own fault handler takes the last resort off at a failure; teardown is still to come."""
-        self._watch()
+        self._last_resort.take_off()
+        if self._stacks is not None:
+            self._watch()
 
     def pytest_enter_pdb(self) -> None:
         """Somebody is thinking."""
         self._disarm()
+        self._take_off()
+
+    def pytest_unconfigure(self) -> None:
+        """There are no more tests."""
+        self._take_off()
+        self._last_resort.close()
 
     # -- the clockwork -----------------------------------------------------------------------------
 
@@ -118,6 +126,7 @@ class Deadlines:
         self._ends = time.monotonic() + self._seconds
         self._stacks_path = f"{attempt.evidence.folder}/{STACKS}"
         self._stacks = os.open(self._stacks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._last_resort.writes_to(self._stacks)
         signal.signal(signal.SIGALRM, self._rung)
         signal.setitimer(signal.ITIMER_REAL, self._seconds, self._grace)
         self._watch()
@@ -127,10 +136,7 @@ class Deadlines:
         return min(LONGEST_GRACE, max(1.0, self._seconds))
 
     def _watch(self) -> None:
-        """The last resort: a thread that needs no interpreter to write down the stacks, and to end it all."""
-        if self._stacks is not None:
-            left = self._ends + _GRACES * self._grace - time.monotonic()
-            faulthandler.dump_traceback_later(max(0.1, left), file=self._stacks, exit=not self._lone)
+        self._last_resort.rings_after(self._ends + _GRACES * self._grace, within=self._grace)
 
     def _phase(self) -> Generator[None, object, object]:
         self._in_phase = True
@@ -142,6 +148,8 @@ class Deadlines:
     def _rung(self, number: int, frame: FrameType | None) -> None:
         """In a signal handler: between phases nothing is raised, nobody would catch it; it rings again."""
         del number, frame
+        if self._stacks is None:
+            self._take_off()
         if self._in_phase and self._stacks is not None:
             faulthandler.dump_traceback(self._stacks)
             raise Overdue(
@@ -158,10 +166,53 @@ class Deadlines:
             attempt.evidence.attach("where each thread was when the deadline had come", content)
 
     def _disarm(self) -> None:
+        """The test is over. Its alarm may ring on, where no other test sets it, and then it takes all off."""
+        if self._stacks is None:
+            return
+        stacks, self._stacks = self._stacks, None
+        if time.monotonic() >= self._ends:
+            self._take_off()
+        os.close(stacks)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._stacks_path)  # noqa: PTH108  # what was in it is kept among the steps
+
+    def _take_off(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self._last_resort.take_off()
+
+
+class _LastResort:
+    """A thread that needs no interpreter: when it rings it writes down the stacks, and ends the process.
+
+    To start and stop it costs more than most tests do: it stays on over many tests, with one moment for all
+    that are to be ended shortly before.
+    """
+
+    def __init__(self, *, ends_it_all: bool) -> None:
+        self._ends_it_all = ends_it_all
+        self._rings: float | None = None  # monotonic seconds
+        self._file: int | None = None  # a descriptor of its own, of the stacks of the test in hand
+
+    def writes_to(self, stacks: int) -> None:
+        """Where the stacks go from now on."""
+        self._file = os.dup(stacks) if self._file is None else os.dup2(stacks, self._file, inheritable=False)
+
+    def rings_after(self, moment: float, *, within: float) -> None:
+        """Let it ring at a monotonic moment, or later by that many seconds at most."""
+        if self._file is None or (self._rings is not None and moment <= self._rings <= moment + within):
+            return
+        self._rings = moment + within
+        left = max(0.1, self._rings - time.monotonic())
+        faulthandler.dump_traceback_later(left, file=self._file, exit=self._ends_it_all)
+
+    def take_off(self) -> None:
+        """Let it not ring."""
+        self._rings = None
         faulthandler.cancel_dump_traceback_later()
-        if self._stacks is not None:
-            stacks, self._stacks = self._stacks, None
-            os.close(stacks)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._stacks_path)  # noqa: PTH108  # what was in it is kept among the steps
+
+    def close(self) -> None:
+        """Twice is fine."""
+        self.take_off()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -138,3 +138,36 @@ def test_a_deadline_that_is_no_number_of_seconds_is_a_planning_error(bench) -> N
     code, output = bench.run("-n", "0")
     assert code == 4
     assert output.count("@pytest.mark.deadline(…) takes one number, of seconds") >= 2
+
+
+def test_a_worker_that_idles_after_a_test_is_not_ended_by_its_last_resort(bench) -> None:
+    (bench.folder / "packs/conftest.py").write_text("""
+import time
+import pytest
+
+had = []
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    if had:
+        time.sleep(5)  # the last resort of the test before was due at 4.5 s
+    had.append(item)
+    return (yield)
+""")
+    bench.write_tests("""
+    @planned
+    @pytest.mark.deadline(0.5)
+    def test_first(rig): pass
+
+    @planned
+    @pytest.mark.deadline(0.5)
+    def test_second(rig): pass
+
+    @planned
+    @pytest.mark.deadline(0.5)
+    def test_on_a_rig_that_had_one(rig): pass
+    """)
+    code, output = bench.run("-n", "rigs", "-k", "active")
+    assert code == 0, output
+    tried = bench.record().attempts
+    assert [len(attempts) for attempts in tried.values()] == [1, 1, 1]
