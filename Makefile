@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKS ?= standard-srvt-ioc standard-srvt-moc standard-srvt-foc
+PROVEN ?= standard-srvt-ioc standard-dormant-migration-ioc security-ioc
 
-.PHONY: help run test lint types tests chaos peers bench clean
+.PHONY: help run test lint types tests prove seeds lab-faults chaos peers bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +36,17 @@ types: $(VENV)/.installed ## mypy, strict
 tests: $(VENV)/.installed ## the tests alone, on every core
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile \
 	  --no-loadscope-reorder tests/end_to_end tests harness device_drivers
+
+# Every fault of the catalogue, each against those of these packs that can touch it.
+prove: $(VENV)/.installed ## which faults the packs catch; that their tests look at devices whose ports may lie
+	$(BIN)/python -m tests.lying_ports
+	$(BIN)/harness packs $(PROVEN:%=--prove=%)
+
+seeds: $(VENV)/.installed ## all packs over good twins, ten seeds in a row; print times, and every flake with its evidence
+	$(BIN)/python -m benchmarks.seeds
+
+lab-faults: $(VENV)/.installed ## good devices in a lab that breaks in every tenth test: none may be blamed
+	$(BIN)/python -m tests.lab_faults
 
 chaos: $(VENV)/.installed ## kill, stop, fill and mislead runs, twenty times each; print what was kept and what was left
 	$(BIN)/python -m tests.chaos

@@ -225,7 +225,7 @@ class Labs(contextlib.AbstractContextManager["Labs"]):
 
 def _lab_file(*, whole: bool) -> str:
     lab = (CONFIG / "simulated.yaml").read_text()
-    for name in ("environments", "device_models", "dmcs", "catalogue", "ttm"):
+    for name in ("environments", "device_models", "dmcs", "catalogue", "migration", "ttm"):
         lab = re.sub(rf"^{name}: ", f"{name}: {CONFIG}/", lab, flags=re.MULTILINE)
     lab = re.sub(r"^packs: .*$", "packs: packs\nplugins: [do_nothing_rigs]", lab, flags=re.MULTILINE)
     lab = re.sub(r"^  schemas:.*\n", "", lab, flags=re.MULTILINE)

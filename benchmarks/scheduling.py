@@ -225,7 +225,7 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
 def make_lab(folder: Path, work: Work) -> None:
     """A lab of rigs that do nothing, and a pack of sleeping tests for each kind of them."""
     lab = (CONFIG / "simulated.yaml").read_text()
-    for name in ("environments", "device_models", "dmcs", "catalogue", "ttm"):
+    for name in ("environments", "device_models", "dmcs", "catalogue", "migration", "ttm"):
         lab = re.sub(rf"^{name}: ", f"{name}: {CONFIG}/", lab, flags=re.MULTILINE)
     lab = re.sub(r"^packs: .*$", "packs: packs\nplugins: [do_nothing_rigs]", lab, flags=re.MULTILINE)
     lab = re.sub(r"^epcl: .*$", "epcl: epcl.yaml", lab, flags=re.MULTILINE)

@@ -6,13 +6,16 @@ Nothing heavy is imported here: every pytest session loads this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.domain.faults import Fault
 from harness.domain.findings import Finding
 from harness.domain.heard import Heard, HeardStream
 from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
-from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
+from harness.domain.migration import Migration
+from harness.domain.misuse import Adversary
 from harness.domain.words import DeviceType
 from harness.hooks import (
     BenchDriver,
@@ -20,6 +23,7 @@ from harness.hooks import (
     Fence,
     LabServices,
     LineReading,
+    MessageCheck,
     RunContext,
     StandIn,
     Trace,
@@ -93,6 +97,13 @@ def harness_preload(lab: Lab) -> tuple[str, ...]:
 
 
 @hookimpl
+def harness_preload_services(lab: Lab) -> tuple[str, ...]:
+    """The link, and the DCC's side where it is simulated."""
+    simulated = lab.dcc.gateway == "simulated"
+    return ("device_drivers.dcc.services", *(["device_drivers.simulated.dcc_side"] if simulated else []))
+
+
+@hookimpl
 def harness_start_lab(lab: Lab, run: RunContext) -> LabServices:
     """The DCC link, and the DCC side of a simulated lab behind it."""
     from device_drivers.dcc.services import start_lab
@@ -118,6 +129,38 @@ def harness_open_rig(
     from device_drivers.rigs.physical import open_physical_rig
 
     return open_physical_rig(lab, rig, services, run, trace, wanted, fence)
+
+
+@hookimpl
+def harness_adversary(
+    lab: Lab, rig: RigInHand, services: Mapping[str, Any], trace: Trace, fence: Fence
+) -> Adversary:
+    """Real sockets, our own XML and DLMS; more where the lab is simulated."""
+    from device_drivers.misuse.adversary import LabAdversary
+    from device_drivers.rigs.guarded import guarded
+
+    return guarded(LabAdversary(lab, rig, services, trace, fence), fence, "")
+
+
+@hookimpl
+def harness_migration(
+    lab: Lab, rig: RigInHand, entry: EpclEntry, services: Mapping[str, Any], trace: Trace, fence: Fence
+) -> Migration | None:
+    """Simulated rigs, whose parties are in the simulated DCC; nobody for others."""
+    if rig.rig.simulation is None or "settle" not in services:
+        return None
+    from device_drivers.rigs.guarded import guarded
+    from device_drivers.simulated.migration.client import open_simulated_migration
+
+    return guarded(open_simulated_migration(lab, rig, entry, services, trace), fence, "")
+
+
+@hookimpl
+def harness_check_messages(lab: Lab, folder: Path) -> MessageCheck:
+    """DUIS, as the run's link has kept it."""
+    from device_drivers.dcc.recorded import check_messages
+
+    return check_messages(lab, folder)
 
 
 @hookimpl

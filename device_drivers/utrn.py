@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from itertools import islice
 
 
 def _check(device_id: str, digits: str) -> str:
@@ -44,3 +45,11 @@ def parse_utrn(device_id: str, utrn: str) -> tuple[int, int]:
     if not hmac.compare_digest(_check(device_id, utrn[:13]), utrn[13:19]):
         raise ValueError("the UTRN is not for this meter")
     return int(utrn[:6]), int(utrn[6:13])
+
+
+def wrong_utrns(device_id: str, pence: int, count: int) -> tuple[str, ...]:
+    """Guesses at a code of a meter: all is right but the check, which takes the key."""
+    body = f"{pence:06}{9_999_999:07}"
+    right = _check(device_id, body)
+    guesses = (f"{guess:06}" for guess in range(1_000_000) if f"{guess:06}" != right)
+    return tuple(f"{body}{guess}{_luhn(body + guess)}" for guess in islice(guesses, count))

@@ -19,7 +19,9 @@ from harness.domain.faults import Fault
 from harness.domain.findings import Finding
 from harness.domain.heard import Heard, HeardStream
 from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
-from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
+from harness.domain.migration import Migration
+from harness.domain.misuse import Adversary
 from harness.domain.stand_in import Listing
 from harness.domain.words import DeviceType
 
@@ -174,6 +176,16 @@ class LineReading:
     description: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageCheck:
+    """What is wrong with the messages of a run that passed between lab and DCC, both ways."""
+
+    messages: Mapping[str, int]  # by kind: request, answer, response, alert
+    forged: int  # that tests made wrong on purpose
+    by_schema: bool  # whether the lab has the schemas to hold them against
+    problems: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Renderer:
     """An export made from a finished run folder: ``render`` writes into it and returns what it wrote."""
@@ -217,6 +229,13 @@ class Specification:
         None may start a thread. What is left out is imported in each worker when it is needed.
         """
 
+    @hookspec
+    def harness_preload_services(self, lab: Lab) -> Iterable[str]:  # type: ignore[empty-body]
+        """Modules that starting what the lab's runs share takes, for runs that are forked from one process.
+
+        None may start a thread.
+        """
+
     @hookspec(firstresult=True)
     def harness_start_lab(self, lab: Lab, run: RunContext) -> LabServices | None:
         """Start what a run shares. Called once, by the controller, before the first rig opens."""
@@ -236,6 +255,31 @@ class Specification:
 
         A rig that is closed when its lease is gone is let go of without a write to it: another has it.
         """
+
+    @hookspec(firstresult=True)
+    def harness_adversary(
+        self, lab: Lab, rig: RigInHand, services: Mapping[str, Any], trace: Trace, fence: Fence
+    ) -> Adversary | None:
+        """Who misuses a rig in hand on purpose, for a security test; what has a ``close`` is closed."""
+
+    @hookspec(firstresult=True)
+    def harness_migration(
+        self,
+        lab: Lab,
+        rig: RigInHand,
+        entry: EpclEntry,
+        services: Mapping[str, Any],
+        trace: Trace,
+        fence: Fence,
+    ) -> Migration | None:
+        """The parties of migration, for a rig in hand as an installation of that entry.
+
+        Where this returns, the installation is with its SMSO; ``close`` enrols it again, after each test.
+        """
+
+    @hookspec(firstresult=True)
+    def harness_check_messages(self, lab: Lab, folder: Path) -> MessageCheck | None:
+        """Hold the messages of a run's record once more against schema, signatures and counters."""
 
     @hookspec(firstresult=True)
     def harness_check_rig(

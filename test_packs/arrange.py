@@ -59,6 +59,7 @@ class Event(IntEnum):
     EMERGENCY_CREDIT_EXHAUSTED = 0x0017
     BALANCE_CHANGED = 0x0018
     CONFIGURATION_CHANGED = 0x0019
+    ARMED_BY_METER = 0x001A
     LOAD_LIMIT_EXCEEDED = 0x001B
     COVER_OPENED = 0x0081
     COVER_CLOSED = 0x0082
@@ -66,6 +67,7 @@ class Event(IntEnum):
     UNCONTROLLED_FLOW = 0x0085
     DEVICE_JOINED = 0x0101
     DEVICE_LEFT = 0x0102
+    FUTURE_DATED_DONE = 0x8F66  # as the MMC schema has it
 
     @property
     def alert(self) -> str:

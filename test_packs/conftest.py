@@ -193,6 +193,13 @@ def _put_back(device: Device, before: Picture, evidence: EvidenceLog) -> None:
         if moved:
             evidence.note("the hub is left changed", moved)
         return
+    _write_back(device, before, moved, evidence)
+    if moved:  # a device in which one setting moves another gets that back too: the next test is to see it
+        _write_back(device, before, _moved(before, _picture(device), frozenset(_SUPPLY)), evidence)
+    supplying(cast(Meter, device), SupplyState(before["supply_state"]))
+
+
+def _write_back(device: Device, before: Picture, moved: Collection[str], evidence: EvidenceLog) -> None:
     first = tuple(name for name in moved if name not in _LAST)
     for name in (*first, *(name for name in _LAST if name in moved)):
         try:
@@ -200,4 +207,3 @@ def _put_back(device: Device, before: Picture, evidence: EvidenceLog) -> None:
         except DeviceFault as fault:
             evidence.note(f"{name} of the {device.device_type} cannot be put back", str(fault))
             raise
-    supplying(cast(Meter, device), SupplyState(before["supply_state"]))

@@ -67,6 +67,14 @@ def _image(rig: RigInHand, device: Device, which: str, version: str) -> Image:
         ) from problem
 
 
+def put_baseline_back(rig: RigInHand, meter: Device) -> None:
+    """The meter on its baseline firmware, with no image waiting, by management access."""
+    image = baseline(rig, meter)
+    held = meter.read_many(("firmware_version", "firmware_pending"))
+    if held["firmware_version"] != image.version or held["firmware_pending"]:
+        install(meter, image)
+
+
 def install(device: Device, image: Image) -> None:
     """Bring an image into a device and run it, through the lab's management access."""
     device.perform("image_initiate", {"version": image.version.encode(), "size": len(image.content)})

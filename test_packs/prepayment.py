@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from harness.domain.instruments import Body, Device
 from harness.domain.words import DeviceType
 from test_packs.arrange import GBP
+from test_packs.tariffs import electricity_date, gas_date
 
 PENNY: Final = 1_000
 NO_TIME_DEBT: Final = {"TimeDebtRegister1": 0, "TimeDebtRegister2": 0}
 
 
-def configuration(meter: Device, switches: Mapping[str, str] | None = None, **values: int) -> Body:
-    """A configuration for the meter's fuel; ``switches``: START and STOP of non-disablement, times of day."""
+def configuration(
+    meter: Device, switches: Mapping[str, str] | None = None, special: date | None = None, **values: int
+) -> Body:
+    """A configuration for the meter's fuel; ``switches``: START and STOP of non-disablement, times of day.
+
+    They are for every day of the week, and for the ``special`` day.
+    """
     switches = switches or {"STOP": "00:00"}
     money = {
         "DebtRecoveryRateCap": 20_000,
@@ -26,21 +33,30 @@ def configuration(meter: Device, switches: Mapping[str, str] | None = None, **va
         name: value for name, value in values.items() if name.startswith("Max")
     }
     if meter.device_type is DeviceType.ESME:
-        calendar: dict[str, Any] = {"ElectricityNonDisablementCalendar": _electricity_calendar(switches)}
+        calendar: dict[str, Any] = {
+            "ElectricityNonDisablementCalendar": _electricity_calendar(switches, special)
+        }
         return {"UpdatePrepayConfigElectricity": money | calendar | limits}
-    return {"UpdatePrepayConfigGas": money | {"GasNonDisablementCalendar": _gas_calendar(switches)} | limits}
+    return {
+        "UpdatePrepayConfigGas": money
+        | {"GasNonDisablementCalendar": _gas_calendar(switches, special)}
+        | limits
+    }
 
 
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def _electricity_calendar(switches: Mapping[str, str]) -> dict[str, Any]:
+def _electricity_calendar(switches: Mapping[str, str], special: date | None) -> dict[str, Any]:
+    applies: dict[str, Any] = {"SpecialDayApplicability": [{"SpecialDayID": 1}]} if special else {}
     return {
-        "ElectricitySpecialDays": {},
+        "ElectricitySpecialDays": {"SpecialDay": [{"@index": 1, "Date": electricity_date(special)}]}
+        if special
+        else {},
         "ElectricityNonDisablementSchedule": [
             {
                 "NonDisablementScript": action,
-                "SpecialDaysApplicability": {},
+                "SpecialDaysApplicability": applies,
                 "DaysOfWeekApplicability": {
                     "DayOfWeekApplicability": [{"DayOfWeekID": day} for day in _DAYS]
                 },
@@ -55,7 +71,7 @@ def _electricity_calendar(switches: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _gas_calendar(switches: Mapping[str, str]) -> dict[str, Any]:
+def _gas_calendar(switches: Mapping[str, str], special: date | None) -> dict[str, Any]:
     first_of_january = {
         "GasYearWithWildcards": {"NonSpecifiedYear": {}},
         "GasMonthWithWildcards": {"SpecifiedMonth": 1},
@@ -78,7 +94,9 @@ def _gas_calendar(switches: Mapping[str, str]) -> dict[str, Any]:
             "WeekProfile": [{"WeekName": 1, "ReferencedDayName": [{"@index": n, "": 1} for n in range(1, 8)]}]
         },
         "SeasonProfiles": {"Season": [{"SeasonStartDate": first_of_january, "ReferencedWeekName": 1}]},
-        "SpecialDays": {},
+        "SpecialDays": {"SpecialDay": [{"Date": gas_date(special), "ReferencedDayName": 1}]}
+        if special
+        else {},
     }
 
 

@@ -1,6 +1,7 @@
 """A tariff with its two faces: what a Service Request says, and what the meter then has to hold.
 
-Prices and standing charges are in millipence (a scale of -5), electricity thresholds in Wh.
+Prices and standing charges are in millipence (a scale of -5) unless an electricity tariff says otherwise,
+electricity thresholds in Wh. A gas tariff has no scales.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Tariff:
     block_prices: tuple[tuple[int, ...], ...] = ()
     thresholds: tuple[tuple[int, ...], ...] = ()
     standing_charge: int = 0
+    price_scale: int = MILLIPENCE
+    standing_charge_scale: int = MILLIPENCE
 
     def body(self, meter: Device) -> Body:
         """SRV 1.1.1 for the meter's fuel."""
@@ -99,7 +102,10 @@ class Tariff:
         electricity = meter.device_type is DeviceType.ESME
         held: dict[str, Any] = {"standing_charge": self.standing_charge}
         if electricity:
-            held |= {"standing_charge_scale": MILLIPENCE, "price_scale": MILLIPENCE}
+            held |= {
+                "standing_charge_scale": self.standing_charge_scale,
+                "price_scale": self.price_scale,
+            }
         if self.tou_prices:
             held["tou_prices"] = _row(self.tou_prices, 48 if electricity else 4)
         if self.block_prices:
@@ -179,8 +185,8 @@ class Tariff:
         tariff = {"HybridTariff": blocks | tou} if both else {"TOUTariff": tou}
         return {
             "StandingCharge": self.standing_charge,
-            "StandingChargeScale": MILLIPENCE,
-            "PriceScale": MILLIPENCE,
+            "StandingChargeScale": self.standing_charge_scale,
+            "PriceScale": self.price_scale,
             **(tariff if self.tou_prices else {"BlockTariff": blocks}),
         }
 
@@ -225,6 +231,16 @@ def _electricity_switch(switch: Switch) -> dict[str, Any]:
 def _gas_switch(day: tuple[Switch, ...]) -> dict[str, Any]:
     (switch,) = day
     return {"TOUTariffAction": switch.register} if switch.kind == "tou" else {"BlockTariff": _ANY}
+
+
+def electricity_date(day: date) -> dict[str, Any]:
+    """One day, on whatever weekday, as electricity requests write it."""
+    return _electricity_date(day.year, day.month, day.day)
+
+
+def gas_date(day: date) -> dict[str, Any]:
+    """One day, on whatever weekday, as gas requests write it."""
+    return _gas_date(day.year, day.month, day.day)
 
 
 def _part(name: str, value: int | None, unspecified: str) -> dict[str, Any]:

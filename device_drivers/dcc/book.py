@@ -20,7 +20,8 @@ class MessageBook:
 
     ``messages.jsonl`` has every message with ``at``, ``kind`` and ``xml``. ``kind`` is ``request`` or
     ``answer`` (with its HTTP ``status``), ``response`` or ``alert`` (with its ``problems`` and, where nobody
-    waited for it, why it is a ``stray``).
+    waited for it, why it is a ``stray``). What a test has made wrong on purpose, or posted itself in the
+    DCC's place, is ``forged``.
 
     ``strays.jsonl``, which is there only if there are any, says of each stray ``at``, ``kind``, ``why``,
     ``devices``, ``request_id``, ``response_id``, ``code``, ``problems``, and its ``line`` in the other file.
@@ -43,11 +44,12 @@ class MessageBook:
             self._lines += 1
             return self._lines
 
-    def received(self, message: Received) -> None:
+    def received(self, message: Received, *, forged: bool = False) -> None:
         """Keep one that came from the DCC, and note it among the strays if it is one."""
         kind = "alert" if message.is_alert else "response"
         about: dict[str, Any] = {"request_id": message.request_id, "problems": message.problems}
-        line = self.write(kind, message.xml, **about, number=message.number, stray=message.stray)
+        where = {"number": message.number, "stray": message.stray, "forged": forged}
+        line = self.write(kind, message.xml, **about, **where)
         if message.stray:
             about |= {"response_id": message.response_id, "code": message.code}
             about |= {"devices": sorted(message.devices), "line": line}

@@ -42,9 +42,14 @@ def write_response(
     schema_version: str,
     *,
     response_id: bool = False,
+    scheduled: bool = False,
 ) -> bytes:
-    """An acknowledgement, refusal, error or non-device answer; ``content`` is what ResponseMessage holds."""
-    header = _response_header(request_id, request_id.answered() if response_id else None, code, at)
+    """An acknowledgement, refusal, error or non-device answer; ``content`` is what ResponseMessage holds.
+
+    What a ``scheduled`` request came to has a ResponseID alone: no User sent the request.
+    """
+    answered = request_id.answered() if response_id or scheduled else None
+    header = _response_header(None if scheduled else request_id, answered, code, at)
     return _response(header, element(SR, "ResponseMessage", content), schema_version)
 
 
@@ -56,16 +61,20 @@ def write_smets1(
     request_id: RequestId | None,
     response_id: RequestId,
     reference: tuple[str, str] | None = None,
+    schedule: int | None = None,
 ) -> bytes:
     """The DCC's Response around what the S1SP has signed, which goes in byte for byte.
 
-    ``reference`` is Service Reference and Variant; an alert has neither them nor a RequestID.
+    ``reference`` is Service Reference and Variant; an alert has neither them nor a RequestID. ``schedule`` is
+    the id of the schedule that brought it, if one did.
     """
-    names = (
+    names: dict[str, Any] = (
         {}
         if reference is None
         else {"ServiceReference": reference[0], "ServiceReferenceVariant": reference[1]}
     )
+    if schedule is not None:
+        names["DSPScheduleID"] = schedule
     message = element(SR, "SMETS1ResponseMessage", {**names, "SMETS1SignedResponse": None})
     outer = _response(_response_header(request_id, response_id, "I0", at), message, schema_version)
     return _with_signed(outer, "SMETS1SignedResponse", signed)

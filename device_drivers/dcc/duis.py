@@ -141,6 +141,7 @@ class ResponseMessage:
     dcc_alert: str = ""  # DCCAlertCode
     smets1: Smets1Response | None = None
     signed: etree._Element | None = None  # SMETS1SignedResponse or S1SPAlert, where it stands in the message
+    schedule: int | None = None  # DSPScheduleID of what a schedule brought
 
     @property
     def devices(self) -> frozenset[str]:
@@ -152,6 +153,8 @@ class ResponseMessage:
             named.append(self.smets1.originator)
         if self.request_id is not None:
             named.append(self.request_id.target)
+        elif self.schedule is not None and self.response_id is not None:
+            named.append(self.response_id.originator)
         return frozenset(map(str.upper, named))
 
     @property
@@ -170,8 +173,10 @@ class ResponseMessage:
         kind = local_name(message)
         signed = find(message, *_SIGNED_INSIDE.get(kind, ("",)))
         smets1 = signed if kind == "SMETS1ResponseMessage" else None
+        asked = _optional_id(root, "RequestID")
+        schedule = "" if asked or kind == "DCCAlertMessage" else _optional(message, "DSPScheduleID")
         return cls(
-            request_id=_optional_id(root, "RequestID"),
+            request_id=asked,
             response_id=_optional_id(root, "ResponseID"),
             code=text(root, "Header", "ResponseCode"),
             moment=_moment(root, "Header", "ResponseDateTime"),
@@ -180,6 +185,7 @@ class ResponseMessage:
             dcc_alert=text(message, "DCCAlertCode") if kind == "DCCAlertMessage" else "",
             smets1=None if smets1 is None else read_smets1(smets1),
             signed=signed,
+            schedule=_number(schedule) if schedule else None,
         )
 
 

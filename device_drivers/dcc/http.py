@@ -20,6 +20,7 @@ from starlette.routing import Route
 from harness.domain.errors import ConfigurationError, LinkLost
 
 BODY_LIMIT: Final = 16 << 20  # bytes, after decompression: the schema allows a firmware image of 10 MB
+PATIENCE: Final = 60.0  # seconds in which a body must have come, however slowly it is sent
 XML: Final = "application/xml"
 PLAIN: Final = "text/plain"
 _SERVER_KEEP_ALIVE: Final = 75  # seconds; a server never hangs up on a connection that its client may use
@@ -123,13 +124,17 @@ class BodyRefused(Exception):
         self.status = status
 
 
-async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    """The request's body, decompressed; :class:`BodyRefused` as soon as it passes the limit."""
+async def read_body(request: Request, limit: int = BODY_LIMIT, patience: float = PATIENCE) -> bytes:
+    """The request's body, decompressed; :class:`BodyRefused` once it is too large or takes too long."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BodyRefused(413, f"the body is larger than {limit} bytes")
+    try:
+        async with asyncio.timeout(patience):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise BodyRefused(413, f"the body is larger than {limit} bytes")
+    except TimeoutError:
+        raise BodyRefused(408, f"the body did not come within {patience:g} s") from None
     return _decompressed(bytes(body), request.headers.get("content-encoding", "identity"), limit)
 
 
@@ -154,16 +159,20 @@ Handle = Callable[[bytes], tuple[int, str, bytes]]
 """Takes the XML that was posted; gives the answer's HTTP status, content type and content."""
 
 
-def xml_route(path: str, handle: Handle) -> Route:
-    """A path that XML is posted to. ``handle`` runs on a thread, and sees bounded bodies only."""
+def xml_route(path: str, handle: Handle, *, patience: float = PATIENCE) -> Route:
+    """A path that XML is posted to. ``handle`` runs on a thread, and sees bounded bodies only.
+
+    ``patience`` is how long a body may take, in seconds.
+    """
 
     async def answer(request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip() != XML:
             return PlainTextResponse(f"send {XML}", 415)
         try:
-            xml = await read_body(request)
+            xml = await read_body(request, patience=patience)
         except BodyRefused as refused:
-            return PlainTextResponse(str(refused), refused.status)
+            # What is left of the body is not waited for
+            return PlainTextResponse(str(refused), refused.status, {"Connection": "close"})
         status, kind, content = await run_in_threadpool(handle, xml)
         return Response(content, status, media_type=kind)
 

@@ -8,9 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_drivers.dcc.pki import SimulatedPki, client_context, server_context, stranger
+from device_drivers.dcc.pki import (
+    MISFITS,
+    OTHER_PARTIES,
+    SUCCESSOR,
+    SimulatedPki,
+    client_context,
+    server_context,
+    stranger,
+)
 from device_drivers.dcc.signature import Ring, Signer
-from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.errors import ConfigurationError, LinkLost, UsageError
 from harness.domain.instruments import Certified
 from harness.domain.lab import Lab
 from harness.domain.words import UserRole
@@ -34,6 +42,7 @@ class Identities:
     s1sp: Ring  # who may sign the SMETS1 response inside
     to_gateway: ssl.SSLContext | None
     to_receive: ssl.SSLContext | None
+    misfit: Callable[[UserRole, str], User] | None = None  # see :meth:`another`
 
     def user(self, role: UserRole) -> User:
         """The identity in that role; :class:`UsageError` where the lab has none."""
@@ -43,6 +52,18 @@ class Identities:
                 remedy=f"dcc.users in the lab file names {', '.join(self.users) or 'none'}",
             )
         return self.users[role]
+
+    def another(self, role: UserRole, what: str) -> User:
+        """Who is no good in that role, of :data:`~.pki.MISFITS` or ``another party``, or its ``successor``.
+
+        :class:`LinkLost` where the lab has no such identity, for only a simulated DCC knows them.
+        """
+        if self.misfit is None or str(role) not in OTHER_PARTIES:
+            raise LinkLost(
+                f"this lab has no identity of role {role} that is {what}",
+                remedy="only a simulated lab has some, of its suppliers",
+            )
+        return self.misfit(role, what)
 
 
 def stranger_signer(eui: str) -> Signer:
@@ -56,15 +77,23 @@ def simulated_pki(lab: Lab) -> SimulatedPki:
     return SimulatedPki(lab.state / "dcc" / "keys")
 
 
-def certified(lab: Lab, role: UserRole) -> Certified:
-    """The lab's signing certificate in a role. Its issuer's is ``issuing`` of ``dcc.trust`` (PEM)."""
+def certified(lab: Lab, role: UserRole, *, successor: bool = False) -> Certified:
+    """The lab's signing certificate in a role. Its issuer's is ``issuing`` of ``dcc.trust`` (PEM).
+
+    Its ``successor`` exists in a simulated lab only: :class:`LinkLost` elsewhere.
+    """
     found = [user for user in lab.dcc.users if user.role is role]
     if not found:
         raise UsageError(f"the lab has no User identity in role {role}", remedy="add it to dcc.users")
     (user,) = found
     if lab.dcc.gateway == "simulated":
         pki = simulated_pki(lab)
-        certificate, issuer = pki.user(role, user.eui).certificate, pki.signing_authority
+        pair = pki.successor(role, user.eui) if successor else pki.user(role, user.eui)
+        certificate, issuer = pair.certificate, pki.signing_authority
+    elif successor:
+        raise LinkLost(
+            f"this lab has no second certificate of role {role}", remedy="only a simulated lab has one"
+        )
     else:
         resolve = _resolver(lab)
         issuing = lab.dcc.trust.get("issuing")
@@ -90,7 +119,25 @@ def simulated_identities(lab: Lab) -> Identities:
         s1sp=Ring({"s1sp": pki.s1sp().certificate}),
         to_gateway=client_context(pki.tls_authority, pki.tls("user")),
         to_receive=server_context(*pki.tls("user"), pki.tls_authority),
+        misfit=lambda role, what: _misfit(lab, pki, role, what),
     )
+
+
+def _misfit(lab: Lab, pki: SimulatedPki, role: UserRole, what: str) -> User:
+    if what == "another party":
+        eui = OTHER_PARTIES[role]
+        pair = pki.user(role, eui)
+    elif what == SUCCESSOR:
+        eui = next(user.eui for user in lab.dcc.users if user.role is role)
+        pair = pki.successor(role, eui)
+    elif what in MISFITS:
+        eui = next(user.eui for user in lab.dcc.users if user.role is role)
+        pair = pki.misfit(what, role, eui)
+    else:
+        raise UsageError(
+            f"nobody is {what!r}", remedy=f"be {', '.join(MISFITS)}, {SUCCESSOR} or another party"
+        )
+    return User(role, eui, Signer(pair.key, pair.certificate))
 
 
 def named_identities(lab: Lab) -> Identities:
@@ -101,6 +148,7 @@ def named_identities(lab: Lab) -> Identities:
     """
     resolve = _resolver(lab)
     trust = {name: resolve(reference) for name, reference in lab.dcc.trust.items()}
+    tls = _named_tls(lab, resolve)
     return Identities(
         users={
             user.role: User(user.role, user.eui, Signer(resolve(user.key), resolve(user.certificate)))
@@ -108,7 +156,8 @@ def named_identities(lab: Lab) -> Identities:
         },
         dcc=Ring({name: pem for name, pem in trust.items() if not name.startswith("s1sp")}),
         s1sp=Ring({name: pem for name, pem in trust.items() if name.startswith("s1sp")}),
-        **_named_tls(lab, resolve),
+        to_gateway=tls["to_gateway"],
+        to_receive=tls["to_receive"],
     )
 
 

@@ -21,6 +21,7 @@ class Inspected:
 
     message: ResponseMessage | None
     problems: tuple[str, ...]
+    authentic: bool = False  # signed by whom it must be signed by
 
 
 class Inspector:
@@ -30,8 +31,12 @@ class Inspector:
         self._identities = identities
         self._schemas = schemas(schema_folder)
 
-    def inspect(self, xml: bytes) -> Inspected:
-        """The message and everything that is wrong with it; never raises for what came from outside."""
+    def inspect(self, xml: bytes, *, delivered: bool = False) -> Inspected:
+        """The message and everything that is wrong with it; never raises for what came from outside.
+
+        The DCC leaves its refusals unsigned, on the connection of the request (confirmed). What is
+        ``delivered`` to our own address must be signed (ours): anybody could refuse there.
+        """
         try:
             root = parse(xml)
         except ProtocolViolation as error:
@@ -41,11 +46,14 @@ class Inspector:
             message = ResponseMessage.read(root)
         except ProtocolViolation as error:
             return Inspected(None, (*problems, error.message))
-        return Inspected(message, (*problems, *self._signature_problems(root, message)))
+        unsigned = self._signature_problems(root, message, delivered)
+        return Inspected(message, (*problems, *unsigned), authentic=not unsigned)
 
-    def _signature_problems(self, root: etree._Element, message: ResponseMessage) -> list[str]:
+    def _signature_problems(
+        self, root: etree._Element, message: ResponseMessage, delivered: bool
+    ) -> list[str]:
         problems = []
-        if is_signed(root) or not message.code.startswith("E"):  # the DCC leaves its refusals unsigned
+        if is_signed(root) or delivered or not message.code.startswith("E"):
             try:
                 self._identities.dcc.verify(root)
             except SignatureRefused as error:

@@ -25,9 +25,21 @@ class LinkDoor:
                 "session": lambda _: link.mailbox.mark(),
                 "send": self._send,
                 "response": lambda call: _told(link.mailbox.response(call["ticket"])),
+                "refused": lambda call: _told(link.mailbox.refused(call["ticket"])),
                 "abandon": self._abandon,
+                "compose": lambda call: base64.b64encode(link.compose(_order(call))).decode(),
+                "note_forged": lambda call: link.note_forged(
+                    base64.b64decode(call["content"]),
+                    call["path"],
+                    call["status"],
+                    base64.b64decode(call["answer"]),
+                ),
+                "expect_forged": lambda call: link.expect_forged(call["digest"]),
                 "alerts": lambda call: [
                     _told(m) for m in link.mailbox.alerts(call["devices"], call["after"])
+                ],
+                "scheduled": lambda call: [
+                    _told(m) for m in link.mailbox.scheduled(call["devices"], call["after"])
                 ],
                 "strays": lambda call: [
                     _stray(m) for m in link.mailbox.strays(call["devices"], call["after"])
@@ -42,18 +54,21 @@ class LinkDoor:
         self._server.close()
 
     def _send(self, call: Mapping[str, Any]) -> dict[str, Any]:
-        order = Order(
-            srv=call["srv"],
-            role=UserRole(call["role"]),
-            target=call["target"],
-            body_xml=base64.b64decode(call["body_xml"]),
-            forgery=Forgery(**call["forgery"]),
-        )
-        told = asdict(self._link.send(order))
+        told = asdict(self._link.send(_order(call)))
         return told | {name: base64.b64encode(told[name]).decode() for name in ("request", "answer")}
 
     def _abandon(self, call: Mapping[str, Any]) -> None:
         self._link.mailbox.stop_expecting(call["ticket"], "came after its test had stopped waiting")
+
+
+def _order(call: Mapping[str, Any]) -> Order:
+    return Order(
+        srv=call["srv"],
+        role=UserRole(call["role"]),
+        target=call["target"],
+        body_xml=base64.b64decode(call["body_xml"]),
+        forgery=Forgery(**call["forgery"]),
+    )
 
 
 def _told(message: Received | None) -> dict[str, Any] | None:
@@ -64,6 +79,7 @@ def _told(message: Received | None) -> dict[str, Any] | None:
         "code": message.code,
         "moment": message.moment.isoformat() if message.moment else None,
         "problems": message.problems,
+        "authentic": message.authentic,
         "xml": base64.b64encode(message.xml).decode(),
     }
 
@@ -89,6 +105,7 @@ class Delivered:
     moment: datetime | None  # the DCC's ResponseDateTime
     problems: tuple[str, ...]
     xml: bytes = field(repr=False)
+    authentic: bool = True
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Delivered:
@@ -99,6 +116,7 @@ class Delivered:
             _moment(told["moment"]),
             tuple(told["problems"]),
             base64.b64decode(told["xml"]),
+            told["authentic"],
         )
 
 
@@ -116,7 +134,7 @@ class LinkClient:
     def __init__(self, address: str, token: str) -> None:
         self._call = CallClient(address, token, "the run's DCC link")
         self._after: int = self._call("session")
-        self._alerts: dict[str, list[Delivered]] = {}
+        self._fetched: dict[tuple[str, str], list[Delivered]] = {}
 
     def send(self, order: Order) -> Sent:
         """As :meth:`Link.send`."""
@@ -130,15 +148,41 @@ class LinkClient:
         told = self._call("response", ticket=ticket)
         return Delivered.of(told) if told else None
 
+    def refused(self, ticket: int) -> Delivered | None:
+        """What was refused in the place of the response for a ticket, if anything was."""
+        told = self._call("refused", ticket=ticket)
+        return Delivered.of(told) if told else None
+
+    def compose(self, order: Order) -> bytes:
+        """As :meth:`Link.compose`."""
+        coded = asdict(order) | {"body_xml": base64.b64encode(order.body_xml).decode()}
+        return base64.b64decode(self._call("compose", **coded))
+
+    def note_forged(self, content: bytes, path: str, status: int, answer: bytes) -> None:
+        """As :meth:`Link.note_forged`."""
+        coded = {"content": base64.b64encode(content).decode(), "answer": base64.b64encode(answer).decode()}
+        self._call("note_forged", path=path, status=status, **coded)
+
+    def expect_forged(self, digest: str) -> None:
+        """As :meth:`Link.expect_forged`."""
+        self._call("expect_forged", digest=digest)
+
     def abandon(self, ticket: int) -> None:
         """Stop waiting: a response that comes now is a stray."""
         self._call("abandon", ticket=ticket)
 
     def alerts(self, device: str) -> tuple[Delivered, ...]:
         """Alerts about a device in order of arrival; each is fetched once."""
-        known = self._alerts.setdefault(device, [])
+        return self._each_once("alerts", device)
+
+    def scheduled(self, device: str) -> tuple[Delivered, ...]:
+        """What schedules have brought of a device, in order of arrival; each is fetched once."""
+        return self._each_once("scheduled", device)
+
+    def _each_once(self, what: str, device: str) -> tuple[Delivered, ...]:
+        known = self._fetched.setdefault((what, device), [])
         after = known[-1].number if known else self._after
-        known += (Delivered.of(told) for told in self._call("alerts", devices=[device], after=after))
+        known += (Delivered.of(told) for told in self._call(what, devices=[device], after=after))
         return tuple(known)
 
     def strays(self, devices: Collection[str]) -> tuple[Stray, ...]:

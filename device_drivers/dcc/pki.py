@@ -11,7 +11,7 @@ import ipaddress
 import os
 import secrets
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -82,9 +82,11 @@ class Authority:
         certificate = builder.sign(key, hashes.SHA256())
         return KeyPair(_pem(key), certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, common_name: str, unit: str, eui: str = "", *, tls: bool = False) -> KeyPair:
-        """A new key and its certificate; one for TLS is good for both ends on the loopback."""
-        key, now = ec.generate_private_key(ec.SECP256R1()), _now()
+    def issue(
+        self, common_name: str, unit: str, eui: str = "", *, tls: bool = False, begins: datetime | None = None
+    ) -> KeyPair:
+        """A new key and its certificate, for ten years; one for TLS is good for both ends on the loopback."""
+        key, now = ec.generate_private_key(ec.SECP256R1()), begins or _now()
         public = key.public_key()
         issuer = self._key.public_key()
         builder = (
@@ -133,9 +135,22 @@ def _for_tls(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
     )
 
 
-def stranger(eui: str) -> KeyPair:
+def stranger(eui: str = "", *, tls: bool = False) -> KeyPair:
     """A key and certificate for that EUI-64 by an authority that nobody trusts."""
-    return Authority(Authority.make("Stranger")).issue("Stranger", USER_SIGNING, eui)
+    return Authority(Authority.make("Stranger")).issue("Stranger", USER_SIGNING, eui, tls=tls)
+
+
+SUCCESSOR: Final = "successor"
+EXPIRED, EARLY, REVOKED = "expired", "early", "revoked"
+MISFITS: Final[Mapping[str, timedelta]] = {
+    # When their validity begins; it lasts as long as that of all others
+    EXPIRED: -_YEARS - timedelta(days=30),
+    EARLY: timedelta(days=30),
+    REVOKED: timedelta(),
+}
+"""Certificates that are no good: what is wrong with them. Security tests use them, and nobody else."""
+OTHER_PARTIES: Final[Mapping[str, str]] = {"IS": "00-DB-12-34-91-00-00-01", "GS": "00-DB-12-34-91-00-00-03"}
+"""User Role → a supplier whom the simulated DCC knows, and who supplies no installation of the lab (ours)."""
 
 
 class SimulatedPki:
@@ -170,6 +185,10 @@ class SimulatedPki:
         """The S1SP's signing key."""
         return self._issued("s1sp", "S1SP", S1SP_SIGNING)
 
+    def migration_party(self, name: str) -> KeyPair:
+        """The key of a party of migration: it signs files, and takes what is sealed for it (ours)."""
+        return self._issued(f"migration-{name}".replace(" ", "-").lower(), name, S1SP_SIGNING)
+
     def user_files(self, role: str, eui: str) -> tuple[Path, Path]:
         """Files of certificate and signing key of that user."""
         return self._files(f"user-{role}-{eui}")
@@ -187,6 +206,28 @@ class SimulatedPki:
         with self._locked():
             self._kept(f"tls-{end}", lambda: self._transport.issue(end, "tls", tls=True))
         return self._files(f"tls-{end}")
+
+    def successor(self, role: str, eui: str) -> KeyPair:
+        """The next signing key of that user, as good as the first."""
+        return self._issued(f"{SUCCESSOR}-{role}-{eui}", role, USER_SIGNING, eui)
+
+    def misfit(self, what: str, role: str, eui: str) -> KeyPair:
+        """A signing key of that user whose certificate is no good, as :data:`MISFITS` names it."""
+        begins = _now() + MISFITS[what]
+        with self._locked():
+            return self._kept(
+                f"{what}-{role}-{eui}", lambda: self._signing.issue(role, USER_SIGNING, eui, begins=begins)
+            )
+
+    def tls_misfit(self, what: str) -> tuple[Path, Path]:
+        """Files of certificate and key for TLS that are no good: of :data:`MISFITS`, or ``stranger``."""
+        begins = _now() + MISFITS.get(what, timedelta())
+        with self._locked():
+            if what == "stranger":
+                self._kept("tls-stranger", lambda: stranger(tls=True))
+            else:
+                self._kept(f"tls-{what}", lambda: self._transport.issue(what, "tls", tls=True, begins=begins))
+        return self._files(f"tls-{what}")
 
     def _issued(self, file: str, common_name: str, unit: str, eui: str = "") -> KeyPair:
         with self._locked():

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from device_drivers.dcc.forked import Forked, may_fork
 from device_drivers.dcc.identities import named_identities, simulated_identities
 from device_drivers.dcc.link import Link
 from device_drivers.dcc.loopback import LinkDoor
@@ -21,6 +22,7 @@ from harness.domain.errors import ConfigurationError, LinkLost
 from harness.domain.lab import Lab
 from harness.hooks import RunContext
 
+_PROGRAM: Final = "device_drivers.simulated.dcc_side"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 
@@ -37,25 +39,16 @@ class Commission:
 
 
 class DccSideProcess:
-    """The DCC side of a simulated lab. It ends with its standard input, and so with this process."""
+    """The DCC side of a simulated lab. It ends with its standard input, and so with this process.
 
-    def __init__(self, commission: Commission, log: Path) -> None:
+    Life cycle: made, which starts the process; :meth:`begin`; :meth:`close`, at any time.
+    """
+
+    def __init__(self, log: Path) -> None:
         self._log = log
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self.addresses: Mapping[str, Any] = {}
         with log.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "device_drivers.simulated.dcc_side"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                start_new_session=True,  # an interrupt from the keyboard is for the controller
-            )
-        try:
-            self.addresses = self._begin(commission)
-        except BaseException:
-            self.close()
-            raise
+            self.process = _started(errors)
 
     def close(self) -> None:
         """Let the process end, and see that it does; closing twice is fine."""
@@ -73,7 +66,8 @@ class DccSideProcess:
             self.process.wait()
         self.process.stdout.close()
 
-    def _begin(self, commission: Commission) -> Mapping[str, Any]:
+    def begin(self, commission: Commission) -> None:
+        """Let it listen; :class:`LinkLost` or :class:`ConfigurationError` where it cannot."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         impatience = threading.Timer(_START_SECONDS, self.process.kill)
@@ -93,7 +87,22 @@ class DccSideProcess:
             impatience.cancel()
         if "refusal" in addresses:
             raise ConfigurationError(addresses["refusal"], remedy=addresses["remedy"])
-        return addresses
+        self.addresses = addresses
+
+
+def _started(errors: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+    """A session of its own, for an interrupt from the keyboard is for the controller."""
+    if may_fork(_PROGRAM):
+        return Forked(sys.modules[_PROGRAM].main, errors.fileno())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        [sys.executable, "-m", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 class LabServicesInHand:
@@ -115,31 +124,29 @@ class LabServicesInHand:
 def start_lab(lab: Lab, run: RunContext) -> LabServicesInHand:
     """Start what a run shares.
 
-    ``addresses`` always has ``link`` and ``token``; in a simulated lab also ``wan`` (``host:port``),
-    ``gateway``, ``settle`` and ``settle_token``.
+    ``addresses`` always has ``link``, ``token`` and ``receive``, our own endpoint; in a simulated
+    lab also ``wan`` (``host:port``), ``gateway``, ``settle`` and ``settle_token``.
 
     Raises :class:`ConfigurationError` for keys or ports that cannot be used, :class:`LinkLost` where the
     simulated DCC does not start.
     """
     simulated = lab.dcc.gateway == "simulated"
     run.folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
+    with ExitStack() as held, ExitStack() as in_vain:
+        dcc_side = DccSideProcess(run.folder / "dcc-side.log") if simulated else None  # the link has threads
+        if dcc_side:
+            in_vain.callback(dcc_side.close)
         link = Link(
             lab, simulated_identities(lab) if simulated else named_identities(lab), run.folder / "dcc"
         )
         held.callback(link.close)
-        dcc_side = _start_dcc_side(lab, run, link) if simulated else None
-        addresses = dict(dcc_side.addresses) if dcc_side else {}
         if dcc_side:
-            held.callback(dcc_side.close)
+            held.callback(in_vain.pop_all().close)
+            dcc_side.begin(Commission(lab, run, link.receive_url, link.counters()))
+        addresses = dict(dcc_side.addresses) if dcc_side else {}
         link.connect(addresses.get("gateway", lab.dcc.gateway))
         held.callback(link.disconnect)
         door = LinkDoor(link)
         held.callback(door.close)
-        addresses |= {"link": door.address, "token": door.token}
+        addresses |= {"link": door.address, "token": door.token, "receive": link.receive_url}
         return LabServicesInHand(addresses, link, dcc_side, held.pop_all())
-
-
-def _start_dcc_side(lab: Lab, run: RunContext, link: Link) -> DccSideProcess:
-    commission = Commission(lab, run, link.receive_url, link.counters())
-    return DccSideProcess(commission, run.folder / "dcc-side.log")

@@ -7,8 +7,9 @@ DCC's own checking tool drops white space between elements before it verifies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import xmlsec
@@ -61,6 +62,7 @@ class Signer:
 
     def __init__(self, key: bytes, certificate: bytes) -> None:
         parsed = _certificate(certificate)
+        self.certificate = certificate
         self._issuer = parsed.issuer.rfc4514_string()
         self._serial = parsed.serial_number
         self._key = _key(key)
@@ -68,14 +70,22 @@ class Signer:
     def sign(self, xml: bytes) -> bytes:
         """The document with its signature as the last child of its root."""
         root = parse(xml)
-        signature = etree.fromstring(_TEMPLATE)
+        self.complete(root, template())
+        return serialise(root)
+
+    def complete(self, root: etree._Element, signature: etree._Element, key: Any = None) -> None:
+        """Put an unfinished signature under the root and finish it, by another ``key`` where one is given."""
         next(signature.iter(f"{{{DS}}}X509IssuerName")).text = self._issuer
         next(signature.iter(f"{{{DS}}}X509SerialNumber")).text = str(self._serial)
         root.append(signature)
         context = xmlsec.SignatureContext()
-        context.key = self._key
+        context.key = key or self._key
         context.sign(signature)
-        return serialise(root)
+
+
+def template() -> etree._Element:
+    """A signature by the profile with nothing in it yet."""
+    return etree.fromstring(_TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +95,26 @@ class Holder:
     name: str
     issuer: str
     serial: int
+    begins: datetime  # of its validity, aware UTC
+    ends: datetime
     key: Any = field(repr=False)  # xmlsec.Key
 
 
 class Ring:
-    """The certificates that are trusted, found by serial number. Certificates are PEM, by name."""
+    """The certificates that are trusted, found by serial number. Certificates are PEM, by name.
 
-    def __init__(self, certificates: Mapping[str, bytes]) -> None:
+    A certificate is good while it is valid by the wall clock, and its name is not among ``revoked``.
+    """
+
+    def __init__(self, certificates: Mapping[str, bytes], *, revoked: Collection[str] = ()) -> None:
+        self._revoked = frozenset(revoked)
         self._holders: dict[int, Holder] = {}
         for name, pem in certificates.items():
             parsed = _certificate(pem)
             public = parsed.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             issuer, serial = parsed.issuer.rfc4514_string(), parsed.serial_number
-            self._holders[serial] = Holder(name, issuer, serial, _key(public))
+            begins, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+            self._holders[serial] = Holder(name, issuer, serial, begins, ends, _key(public))
 
     def verify(self, root: etree._Element) -> Holder:
         """Whose signature covers the document of which this is the root, all of it.
@@ -122,7 +139,16 @@ class Ring:
         issuer = signature.findtext(f".//{{{DS}}}X509IssuerName", "")
         if _name_parts(issuer) != _name_parts(holder.issuer):
             raise SignatureRefused(f"certificate {serial} is issued by {holder.issuer}, not {issuer[:100]!r}")
+        self._expect_good(holder)
         return holder
+
+    def _expect_good(self, holder: Holder) -> None:
+        if holder.name in self._revoked:
+            raise SignatureRefused(f"certificate {holder.serial} of {holder.name} is revoked")
+        if not holder.begins <= datetime.now(UTC) <= holder.ends:
+            raise SignatureRefused(
+                f"certificate {holder.serial} of {holder.name} is valid from {holder.begins} to {holder.ends}"
+            )
 
 
 def is_signed(root: etree._Element) -> bool:
@@ -138,7 +164,7 @@ def _signature_of(root: etree._Element) -> etree._Element:
         raise SignatureRefused("the message is not signed")
     if below[-1].tag != f"{{{DS}}}Signature" or sum(child.tag == below[-1].tag for child in below) != 1:
         raise SignatureRefused("the message's signature is not its one last element")
-    _fit(below[-1], etree.fromstring(_TEMPLATE))
+    _fit(below[-1], template())
     return below[-1]
 
 

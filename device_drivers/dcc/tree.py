@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time
@@ -24,15 +25,27 @@ RA: Final = "http://www.dccinterface.co.uk/ResponseAndAlert"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 _PREFIXES: Final = {"sr": SR, "ra": RA}
 _DEPTH: Final = 64  # the deepest message of the schema has fewer than twenty levels
+_TAGS: Final = 1_000_000  # a profile of 13 months has 120,000
+_UTF_16_OR_32: Final = re.compile(rb"\xfe\xff|\xff\xfe|.{0,3}\x00", re.DOTALL)
+_ENCODING: Final = re.compile(rb"<\?xml[^>]{0,100}?\sencoding\s*=\s*[\"']([^\"']{1,40})")
 
 
 def parse(xml: bytes) -> etree._Element:
-    """The root of a document from outside; :class:`ProtocolViolation` where it is not plain XML.
+    """The root of a document from outside; :class:`ProtocolViolation` where it is not plain XML in UTF-8.
 
-    A document type declaration is refused whole: no DUIS message has one, and every entity attack needs one.
+    A document type declaration is refused whole, before anything is parsed: no DUIS message has one, and
+    every entity attack needs one. Comments are left out: a signature does not cover them, and one inside a
+    value would cut it in two. Processing instructions are refused.
     """
+    if problem := _not_plain(xml):
+        raise ProtocolViolation(f"the message {problem}, which no DUIS message may have")
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
     )
     try:
         root = etree.fromstring(xml, parser)
@@ -40,7 +53,22 @@ def parse(xml: bytes) -> etree._Element:
         raise ProtocolViolation(f"the message is not well-formed XML: {error}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise ProtocolViolation("the message has a document type declaration, which no DUIS message may have")
+    beside = (root.getprevious(), root.getnext())  # comments are gone: what stands there is an instruction
+    if any(node is not None for node in (*beside, next(root.iter(etree.ProcessingInstruction), None))):
+        raise ProtocolViolation("the message has a processing instruction, which no DUIS message may have")
     return root
+
+
+def _not_plain(xml: bytes) -> str:
+    """What a document has that makes it unfit to be parsed at all, or nothing."""
+    if b"<!DOCTYPE" in xml:
+        return "has a document type declaration"
+    named = _ENCODING.match(xml.lstrip(b"\xef\xbb\xbf \t\r\n"))
+    if _UTF_16_OR_32.match(xml) or (named and named[1].upper() not in {b"UTF-8", b"US-ASCII"}):
+        return "has another encoding than UTF-8"
+    if xml.count(b"<") > _TAGS:
+        return f"has more than {_TAGS:,} tags"
+    return ""
 
 
 def serialise(root: etree._Element) -> bytes:

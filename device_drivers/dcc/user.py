@@ -7,14 +7,24 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from device_drivers.dcc import telling
 from device_drivers.dcc.calls import CallClient
-from device_drivers.dcc.duis import RequestId, ResponseMessage, response_element
+from device_drivers.dcc.duis import RequestId, ResponseMessage
 from device_drivers.dcc.link import Order, Sent
 from device_drivers.dcc.loopback import Delivered, LinkClient
-from device_drivers.dcc.tree import body_element, fragment, parse
+from device_drivers.dcc.tree import body_element, fragment
 from device_drivers.utrn import make_utrn
-from harness.domain.errors import DeviceTimeout, ProtocolViolation, UsageError
-from harness.domain.instruments import Alert, Body, Certified, Device, Forgery, LabClock, ServiceResponse
+from harness.domain.errors import DeviceTimeout, UsageError
+from harness.domain.instruments import (
+    Alert,
+    Body,
+    Certified,
+    Device,
+    Forgery,
+    LabClock,
+    Pending,
+    ServiceResponse,
+)
 from harness.domain.lab import Lab, Rig, ServiceRequest
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType, UserRole
@@ -25,13 +35,6 @@ _ROLES_OF: Mapping[DeviceType, frozenset[UserRole]] = {
     DeviceType.GSME: frozenset({UserRole.GS, UserRole.GT, UserRole.RSA, UserRole.OU}),
     DeviceType.CH: frozenset(UserRole),
 }
-
-_SAID = (
-    "S1SPAlert/S1SPAlertCode",
-    "S1SPAlert/AdditionalInformation",
-    "FirmwareVersion",
-    "FirmwareVersionUpdateStatus",
-)  # of a DCC Alert, what its description tells
 
 _GAS_SLEEP = timedelta(minutes=30)  # for which a gas meter may be out of reach
 
@@ -68,6 +71,7 @@ class RigUser:
         self._types = {device.device_id: device.type for device in rig.devices.values()}
         self._link = LinkClient(services["link"], services["token"])
         self._alerts: dict[int, Alert] = {}
+        self._by_schedule: dict[int, ServiceResponse] = {}
         if "settle" in services:
             self._tell_installed(services)
 
@@ -87,13 +91,7 @@ class RigUser:
     ) -> ServiceResponse:
         row = self._row(srv)
         device_id = target if isinstance(target, str) else target.device_id
-        order = Order(
-            srv=srv,
-            role=role or self._default_role(row, self._types.get(device_id)),
-            target=self._lab.dcc.dcc_eui if row.non_device else device_id,
-            body_xml=fragment(body_element(row.body_element, body)),
-            forgery=forgery or Forgery(),
-        )
+        order = self._order(row, target, body, role, forgery)
         begun = self._clock.now()
         sent = self._send(order)
         if not sent.awaited:
@@ -101,20 +99,63 @@ class RigUser:
         limit = within or self._limit(self._types.get(device_id))
         delivered = self._wait(row, sent, limit)
         elapsed = self._clock.now() - begun
-        if elapsed > limit:
+        if elapsed > limit and delivered.authentic:
             raise DeviceTimeout(
                 f"response to {row.srv} {row.name} ({sent.request_id}) came after {elapsed} of lab time; "
                 f"it was due within {limit}"
             )
         return self._responded(row, sent, delivered, elapsed)
 
+    def send(
+        self, srv: str, target: Device | str, body: Body = None, *, role: UserRole | None = None
+    ) -> Pending:
+        row, begun = self._row(srv), self._clock.now()
+        order = self._order(row, target, body, role, None)
+        return _Sent(self, row, self._send(order), begun)
+
+    def scheduled(self, schedule: int, device: Device) -> tuple[ServiceResponse, ...]:
+        self._clock.sleep(timedelta())  # lets what is on its way arrive first
+        found = ((telling.read(each.xml), each) for each in self._link.scheduled(device.device_id))
+        return tuple(
+            self._read_scheduled(schedule, device, message, each)
+            for message, each in found
+            if message is not None and message.schedule == schedule
+        )
+
+    def _read_scheduled(
+        self, schedule: int, device: Device, message: ResponseMessage, delivered: Delivered
+    ) -> ServiceResponse:
+        """Each is taken apart, and put into the evidence, once."""
+        if delivered.number not in self._by_schedule:
+            name = f"schedule {schedule}, message {delivered.number}"
+            self._trace.message("DCC", name, delivered.xml, "application/xml")
+            self._by_schedule[delivered.number] = telling.by_schedule(schedule, device, message, delivered)
+        return self._by_schedule[delivered.number]
+
+    def _order(
+        self,
+        row: ServiceRequest,
+        target: Device | str,
+        body: Body,
+        role: UserRole | None,
+        forgery: Forgery | None,
+    ) -> Order:
+        device_id = target if isinstance(target, str) else target.device_id
+        return Order(
+            srv=row.srv,
+            role=role or self._default_role(row, self._types.get(device_id)),
+            target=self._lab.dcc.dcc_eui if row.non_device else device_id,
+            body_xml=fragment(body_element(row.body_element, body)),
+            forgery=forgery or Forgery(),
+        )
+
     def vend(self, meter: Device, pence: int) -> str:
         return make_utrn(meter.device_id, pence, self._link.utrn_serial())
 
-    def certified(self, role: UserRole) -> Certified:
+    def certified(self, role: UserRole, *, successor: bool = False) -> Certified:
         from device_drivers.dcc.identities import certified
 
-        return certified(self._lab, role)
+        return certified(self._lab, role, successor=successor)
 
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
         limit = within or timedelta(seconds=self._lab.dcc.alert_limit_seconds)
@@ -135,7 +176,7 @@ class RigUser:
     def _read_alert(self, delivered: Delivered) -> Alert:
         """Each alert is taken apart once, however often a test looks."""
         if delivered.number not in self._alerts:
-            self._alerts[delivered.number] = _alert(delivered)
+            self._alerts[delivered.number] = telling.alert(delivered)
         return self._alerts[delivered.number]
 
     def strays(self, *, since: datetime | None = None) -> tuple[str, ...]:
@@ -194,14 +235,20 @@ class RigUser:
             )
         except DeviceTimeout:
             self._link.abandon(sent.ticket)
-            raise
+            refused = self._link.refused(sent.ticket)
+            if refused is None:
+                raise
+            delivered = refused  # whose problems say why it is no answer
+        self._note(row, sent, delivered)
+        return delivered
+
+    def _note(self, row: ServiceRequest, sent: Sent, delivered: Delivered) -> None:
         counter = sent.request_id.rpartition(":")[2]
         self._trace.message("DCC", f"{row.srv} {counter} response", delivered.xml, "application/xml")
-        return delivered
 
     def _answered(self, row: ServiceRequest, sent: Sent, elapsed: timedelta) -> ServiceResponse:
         """The answer on the same connection was the last word."""
-        message = _read(sent.answer) if sent.status == 200 else None
+        message = telling.read(sent.answer) if sent.status == 200 else None
         code = message.code if message else f"HTTP {sent.status}"
         return ServiceResponse(
             request_id=sent.request_id,
@@ -216,16 +263,17 @@ class RigUser:
             elapsed=elapsed,
             problems=sent.problems,
             xml=sent.answer,
+            sent=sent.request,
         )
 
     def _responded(
         self, row: ServiceRequest, sent: Sent, delivered: Delivered, elapsed: timedelta
     ) -> ServiceResponse:
-        message = _read(delivered.xml)
+        message = telling.read(delivered.xml)
         smets1 = message.smets1 if message else None
         problems = (*sent.problems, *delivered.problems)
         if message is not None:
-            problems += tuple(_correlation(message, RequestId.parse(sent.request_id), row))
+            problems += tuple(telling.correlation(message, RequestId.parse(sent.request_id), row))
         return ServiceResponse(
             request_id=sent.request_id,
             srv=row.srv,
@@ -239,74 +287,42 @@ class RigUser:
             elapsed=elapsed,
             problems=problems,
             xml=delivered.xml,
+            sent=sent.request,
         )
 
 
-def _read(xml: bytes) -> ResponseMessage | None:
-    try:
-        return ResponseMessage.read(parse(xml))
-    except ProtocolViolation:
-        return None  # the link has told the problem already
+class _Sent:
+    """Implements :class:`~harness.domain.instruments.Pending`."""
 
+    def __init__(self, user: RigUser, row: ServiceRequest, sent: Sent, begun: datetime) -> None:
+        self._user, self._row, self._sent, self._begun = user, row, sent, begun
+        self._come: ServiceResponse | None = None
 
-def _correlation(message: ResponseMessage, asked: RequestId, row: ServiceRequest) -> list[str]:
-    """Whether a response is about what was asked: device, user, counter, SRV, element, success."""
-    found = [
-        ("ResponseID", str(message.response_id or ""), str(asked.answered())),
-        ("SRV", message.srv, row.srv),
-    ]
-    smets1 = message.smets1
-    if smets1 is None:
-        if message.code.startswith("E") or "GBCSPayload" in message.content:  # as DCC Boxed answers
-            return _differences(found)
-        return ["correlation: no SMETS1 response inside", *_differences(found)]
-    found += [
-        ("answering device", smets1.originator, asked.target),
-        ("user answered", smets1.target, asked.originator),
-        ("originator counter", str(smets1.counter), str(asked.counter)),
-        ("SRV answered", smets1.srv, row.srv),
-        ("response element", smets1.response_element, response_element(row.body_element)),
-    ]
-    missing = []
-    if smets1.success is None and not smets1.debug:  # a failure may be told by its debug information alone
-        missing = [f"correlation: {smets1.response_element or 'the response'} has no MessageSuccess"]
-    return missing + _differences(found)
+    @property
+    def request_id(self) -> str:
+        return self._sent.request_id
 
+    @property
+    def accepted(self) -> bool:
+        return self._sent.awaited
 
-def _differences(found: list[tuple[str, str, str]]) -> list[str]:
-    return [
-        f"correlation: {what} is {seen}, due is {due}" for what, seen, due in found if seen and seen != due
-    ]
+    def response(self) -> ServiceResponse | None:
+        self._user._clock.sleep(timedelta())  # lets what is on its way arrive first
+        return self._look()
 
+    def wait(self, within: timedelta) -> ServiceResponse:
+        what = f"response to {self._row.srv} {self._row.name} ({self.request_id})"
+        return self._user._clock.until(self._look, within=within, what=what)
 
-def _alert(delivered: Delivered) -> Alert:
-    """A device alert by its own code, or a DCC Alert by the DCC's."""
-    message = _read(delivered.xml)
-    smets1 = message.smets1 if message else None
-    content = smets1.alert if smets1 else None
-    if smets1 is None or content is None:
-        return _dcc_alert(delivered, message)
-    return Alert(
-        code=content.code,
-        device_id=smets1.originator,
-        description=content.description,
-        timestamp=content.timestamp,
-        problems=delivered.problems,
-        xml=delivered.xml,
-    )
+    def abandon(self) -> None:
+        self._user._link.abandon(self._sent.ticket)
 
-
-def _dcc_alert(delivered: Delivered, message: ResponseMessage | None) -> Alert:
-    """By its DCCAlertCode; the description is the kind of alert and what is said of the device."""
-    told = message.content.all("DCCAlert")[0] if message and message.dcc_alert else Payload()
-    kind = next(iter(told.names()), "")
-    said = (told.text(f"{kind}/{path}") for path in _SAID if f"{kind}/{path}" in told)
-    at = f"{kind}/S1SPAlert/DateTime"
-    return Alert(
-        code=message.dcc_alert if message else "",
-        device_id=min(message.devices, default="") if message else "",
-        description=" ".join((kind, *said)),
-        timestamp=told.time(at) if at in told else None,
-        problems=delivered.problems,
-        xml=delivered.xml,
-    )
+    def _look(self) -> ServiceResponse | None:
+        if self._come is None:
+            elapsed = self._user._clock.now() - self._begun
+            if not self._sent.awaited:
+                self._come = self._user._answered(self._row, self._sent, elapsed)
+            elif delivered := self._user._link.response(self._sent.ticket):
+                self._user._note(self._row, self._sent, delivered)
+                self._come = self._user._responded(self._row, self._sent, delivered, elapsed)
+        return self._come

@@ -10,7 +10,15 @@ from typing import Literal
 
 from device_drivers.dlms.counters import CounterStore, FileCounters, MemoryCounters
 
-__all__ = ["Association", "CounterStore", "Credentials", "FileCounters", "Mechanism", "MemoryCounters"]
+__all__ = [
+    "Association",
+    "CounterStore",
+    "Credentials",
+    "FileCounters",
+    "Guard",
+    "Mechanism",
+    "MemoryCounters",
+]
 
 Mechanism = Literal["none", "lls", "hls-gmac"]
 
@@ -59,6 +67,30 @@ class Association:
     def __post_init__(self) -> None:
         if self.mechanism == "hls-gmac":
             check_keys(self.client_title or bytes(8), self.encryption_key, self.authentication_key)
+
+
+class Guard:
+    """What a device does about clients that fail, and about its own refusals; this one does nothing.
+
+    ``refusal`` is asked with the name of a check and why it refuses, whenever one does: a twin's faults may
+    take the refusal back, by an empty text. The checks: ``client`` (nobody is known there), ``lockout``,
+    ``mechanism``, ``title``, ``password``, ``challenge`` (its answer is wrong), ``unproven`` (not answered
+    yet), ``ciphered`` (an APDU is not), ``security_control``, ``tag`` and ``counter``.
+    """
+
+    def refusal(self, check: str, why: str, client_sap: int) -> str:  # noqa: ARG002 - nothing is taken back
+        """Why the check refuses after all; nothing where it does not."""
+        return why
+
+    def failed(self, client_sap: int) -> None:
+        """A client has not proven itself."""
+
+    def let_in(self, client_sap: int) -> None:
+        """A client has proven itself."""
+
+    def locked(self, client_sap: int) -> bool:  # noqa: ARG002 - no client
+        """Whether a client has failed so often that it is not heard for a while."""
+        return False
 
 
 def check_keys(system_title: bytes, encryption_key: bytes, authentication_key: bytes) -> None:

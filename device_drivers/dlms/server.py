@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from device_drivers.dlms.channel import LONGEST_APDU
 from device_drivers.dlms.counters import CounterStore
-from device_drivers.dlms.security import Association
+from device_drivers.dlms.security import Association, Guard
 from device_drivers.dlms.services import CosemModel
 from device_drivers.dlms.session import ServerIdentity, Session
 
@@ -19,7 +19,8 @@ class DlmsServer:
     ``counters`` outlives the connections: it keeps the highest counter received from each client (see
     :func:`device_drivers.dlms.counters.received_from`) and counts what is sent. A counter that comes twice
     is refused with the lowest that would do. ``on_authentication_failure`` is told the client SAP of each
-    wrong password, key or challenge. ``max_pdu`` is the longest APDU taken, in bytes.
+    wrong password, key or challenge; ``guard`` may lock clients out. ``max_pdu`` is the longest APDU taken,
+    in bytes.
     """
 
     def __init__(
@@ -31,9 +32,15 @@ class DlmsServer:
         *,
         max_pdu: int = LONGEST_APDU,
         on_authentication_failure: Callable[[int], None] | None = None,
+        guard: Guard | None = None,
     ) -> None:
-        server = ServerIdentity(model, system_title, counters, max_pdu, on_authentication_failure or _untold)
-        self._sessions = {sap: Session(server, association) for sap, association in associations.items()}
+        self._guard = guard or Guard()
+        self._server = ServerIdentity(
+            model, system_title, counters, max_pdu, on_authentication_failure or _untold, self._guard
+        )
+        self._sessions = {
+            sap: Session(self._server, association) for sap, association in associations.items()
+        }
 
     def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
         """What to send in answer to one APDU, in order: usually one APDU.
@@ -41,7 +48,11 @@ class DlmsServer:
         None, as from a meter without that SAP, where nobody is known there.
         """
         session = self._sessions.get(client_sap)
-        return session.handle(apdu) if session else ()
+        if session is None:
+            if self._guard.refusal("client", "nobody is known there", client_sap):
+                return ()
+            session = Session(self._server, Association(client_sap))
+        return session.handle(apdu)
 
 
 def _untold(client_sap: int) -> None:

@@ -23,11 +23,13 @@ from device_drivers.dlms.apdu import ActionRequest, ActionResponse, ExceptionRes
 from device_drivers.dlms.blocks import GENERAL_BLOCK, GeneralBlocks
 from device_drivers.dlms.channel import LONGEST_APDU
 from device_drivers.dlms.ciphering import (
+    AUTHENTICATED_ENCRYPTED,
     GENERAL_GLO,
     OVERHEAD,
     DecipheringError,
     Keys,
     is_sealed,
+    sealed_part,
     unwrap,
     wrap,
 )
@@ -35,7 +37,7 @@ from device_drivers.dlms.counters import SENT, CounterStore, received_from
 from device_drivers.dlms.data import Tag, octets
 from device_drivers.dlms.refs import REPLY_TO_HLS
 from device_drivers.dlms.results import ASSOCIATE_DIAGNOSTICS, OTHER_REASON, SUCCESS, code_of
-from device_drivers.dlms.security import SYSTEM_TITLE_BYTES, Association
+from device_drivers.dlms.security import SYSTEM_TITLE_BYTES, Association, Guard
 from device_drivers.dlms.services import LONGEST_TRANSFER, CosemModel, Services, Unserved
 from harness.domain.errors import ProtocolViolation
 
@@ -69,6 +71,7 @@ class ServerIdentity:
     counters: CounterStore
     max_pdu: int
     on_authentication_failure: Callable[[int], None]
+    guard: Guard
 
 
 class Session:
@@ -77,12 +80,13 @@ class Session:
     def __init__(self, server: ServerIdentity, association: Association) -> None:
         self._server = server
         self._who = association
-        self._keys: Keys | None = None
+        self._own_keys: Keys | None = None
         if association.mechanism == "hls-gmac":
-            self._keys = Keys(association.encryption_key, association.authentication_key)
+            self._own_keys = Keys(association.encryption_key, association.authentication_key)
         self._reset()
 
     def _reset(self) -> None:
+        self._keys = self._own_keys
         self._state = _State.IDLE
         self._title = b""
         self._challenges = b"", b""  # the client's, ours
@@ -120,7 +124,7 @@ class Session:
                     return self._release(raw)
             return self._serve(raw)
         except DecipheringError:
-            self._server.on_authentication_failure(self._who.client_sap)
+            self._failed(counts=raw[:1] == b"\x60")
             return _exception("service-not-allowed", "deciphering-error")
         except _CounterTooLow as low:
             return _exception("service-not-allowed", "invocation-counter-error", low.args[0])
@@ -128,6 +132,16 @@ class Session:
             return _exception(unserved.state_error, unserved.service_error)
         except ProtocolViolation:
             return _exception("service-unknown", OTHER_REASON)
+
+    def _refused(self, check: str, why: str) -> bool:
+        """Whether a check that refuses does so after all."""
+        return bool(self._server.guard.refusal(check, why, self._who.client_sap))
+
+    def _failed(self, *, counts: bool = True) -> None:
+        """The client has not proven itself; a message that is spoilt later is no attempt to get in."""
+        self._server.on_authentication_failure(self._who.client_sap)
+        if counts:
+            self._server.guard.failed(self._who.client_sap)
 
     # --- associating -----------------------------------------------------------------------------------
 
@@ -137,6 +151,7 @@ class Session:
         context = acse.LOGICAL_NAMES_CIPHERED if self._keys else acse.LOGICAL_NAMES
         try:
             self._check(request, context)
+            context = acse.LOGICAL_NAMES_CIPHERED if self._keys else acse.LOGICAL_NAMES
             initiate = InitiateRequest.decode(self._initiate(request))
         except _Rejected as rejected:
             diagnostic = code_of(str(rejected), ASSOCIATE_DIAGNOSTICS)
@@ -149,22 +164,31 @@ class Session:
 
     def _check(self, request: AssociationRequest, context: int) -> None:
         wanted = _MECHANISMS[self._who.mechanism]
-        if request.context != context:
-            raise _Rejected("application-context-name-not-supported")
-        if request.mechanism != wanted:
-            reason = "name-not-recognised" if request.mechanism is not None else "name-required"
-            raise _Rejected(f"authentication-mechanism-{reason}")
-        if wanted == acse.LOW_LEVEL and not hmac.compare_digest(request.authentication, self._who.password):
-            self._server.on_authentication_failure(self._who.client_sap)
+        if self._server.guard.locked(self._who.client_sap) and self._refused("lockout", "failed too often"):
+            raise _Rejected("authentication-failure")
+        if why := _lower(request, context, wanted):
+            if self._refused("mechanism", why):
+                raise _Rejected(why)
+            self._keys = (
+                None  # a twin that is wrong on purpose: the client gets the security that it asks for
+            )
+            return
+        wrong = wanted == acse.LOW_LEVEL and not self._knows_password(request)
+        if wrong and self._refused("password", "the password is wrong"):
+            self._failed()
             raise _Rejected("authentication-failure")
         if wanted == acse.HIGH_LEVEL_GMAC:
             self._check_title(request.calling_title)
             if not 8 <= len(request.authentication) <= 64:
                 raise _Rejected("authentication-failure")
 
+    def _knows_password(self, request: AssociationRequest) -> bool:
+        return hmac.compare_digest(request.authentication, self._who.password)
+
     def _check_title(self, title: bytes) -> None:
         expected = self._who.client_title
-        if len(title) != SYSTEM_TITLE_BYTES or (expected and title != expected):
+        wrong = len(title) != SYSTEM_TITLE_BYTES or (expected and title != expected)
+        if wrong and self._refused("title", "another system title"):
             raise _Rejected("calling-AP-title-not-recognized")
 
     def _initiate(self, request: AssociationRequest) -> bytes:
@@ -192,6 +216,8 @@ class Session:
             self._blocks = GeneralBlocks(longest=longest, most=LONGEST_TRANSFER, answers=True)
             longest = _LONGEST_IN_BLOCKS
         self._state = _State.PROVING if self._keys else _State.OPEN
+        if self._who.mechanism == "lls":
+            self._server.guard.let_in(self._who.client_sap)
         self._title, self._agreed = request.calling_title, agreed
         self._challenges = request.authentication, ours
         longest -= OVERHEAD if self._keys else 0
@@ -219,12 +245,17 @@ class Session:
         request = apdu.decode(plain)
         if isinstance(request, ExceptionResponse):
             raise Unserved("service-unknown", "service-not-supported")
-        if self._state is _State.PROVING:
+        if self._state is _State.PROVING and not self._may_skip_proof(request):
             answer = self._prove(request)
         else:
             assert self._services
             answer = self._services.serve(request)
         return self._sealed(answer, general=raw[0] == GENERAL_GLO)
+
+    def _may_skip_proof(self, request: apdu.Apdu) -> bool:
+        if isinstance(request, ActionRequest) and request.ref == REPLY_TO_HLS:
+            return False
+        return not self._refused("unproven", "the challenge has not been answered")
 
     def _prove(self, request: apdu.Apdu) -> bytes:
         """Passes three and four of HLS."""
@@ -233,13 +264,15 @@ class Session:
         theirs, ours = self._challenges
         proof = request.data
         is_proof = proof is not None and proof.tag is Tag.OCTET_STRING
-        if not (is_proof and proof and self._keys.challenge_answered(self._title, ours, proof.value)):
+        right = is_proof and proof and self._keys.challenge_answered(self._title, ours, proof.value)
+        if not right and self._refused("challenge", "the answer to the challenge is wrong"):
             self._state = _State.IDLE
-            self._server.on_authentication_failure(self._who.client_sap)
+            self._failed()
             return apdu.encode(ActionResponse(request.invoke, OTHER_REASON))
         counter = self._server.counters.next(SENT)
         back = octets(self._keys.sign_challenge(self._server.system_title, counter, theirs))
         self._state = _State.OPEN
+        self._server.guard.let_in(self._who.client_sap)
         return apdu.encode(ActionResponse(request.invoke, SUCCESS, back))
 
     # --- ciphering -------------------------------------------------------------------------------------
@@ -253,15 +286,38 @@ class Session:
 
     def _unsealed(self, raw: bytes, title: bytes) -> bytes:
         if not is_sealed(raw):
-            raise Unserved("service-not-allowed", "operation-not-possible")
-        assert self._keys
-        counter, plain = unwrap(raw, self._keys, title)
+            if self._refused("ciphered", "an APDU that is not ciphered"):
+                raise Unserved("service-not-allowed", "operation-not-possible")
+            return raw
+        counter, plain = self._opened(raw, title)
         name = received_from(self._who.client_sap)
         lowest = self._server.counters.last(name) + 1
-        if counter < lowest:
+        if counter < lowest and self._refused("counter", f"counter {counter} is below {lowest}"):
             raise _CounterTooLow(lowest)
         self._server.counters.raise_to(name, counter)
         return plain
+
+    def _opened(self, raw: bytes, title: bytes) -> tuple[int, bytes]:
+        """Counter and plain text of a ciphered APDU."""
+        assert self._keys
+        try:
+            return unwrap(raw, self._keys, title)
+        except DecipheringError as error:
+            sealed = sealed_part(raw)
+            whole = sealed[:1] == bytes((AUTHENTICATED_ENCRYPTED,))
+            if self._refused("tag" if whole else "security_control", error.message):
+                raise
+            return self._keys.unverified(title, sealed)
+
+
+def _lower(request: AssociationRequest, context: int, mechanism: int | None) -> str:
+    """The diagnostic for a client that asks for other security than its own; empty for one that does not."""
+    if request.context != context:
+        return "application-context-name-not-supported"
+    if request.mechanism == mechanism:
+        return ""
+    reason = "name-not-recognised" if request.mechanism is not None else "name-required"
+    return f"authentication-mechanism-{reason}"
 
 
 def _unacceptable(initiate: InitiateRequest) -> str:

@@ -77,7 +77,7 @@ def open_association(
     to the trace, deciphered. Over HDLC, a session that has rested for ``door.hdlc.idle`` is opened anew.
     Raises the errors of the transport, of the sign-on, and of :meth:`DlmsClient.open`.
     """
-    credentials = _credentials(device.security, lab)
+    credentials = credentials_of(device.security, lab)
     counters = FileCounters(lab.state / "invocation-counters")
 
     def associated() -> DlmsClient:
@@ -125,7 +125,8 @@ def _open_channel(
     return channel
 
 
-def _credentials(security: DlmsSecurity, lab: Lab) -> Credentials:
+def credentials_of(security: DlmsSecurity, lab: Lab) -> Credentials:
+    """What the lab proves itself with at a door; its secrets are resolved here."""
     base = lab.file.parent
     match security.mechanism:
         case "none":

@@ -196,6 +196,8 @@ _METER = _items(
     _own("active_price", 39, INT32, "millipence/kWh", Kind.REGISTER),
     _own("supply_tamper_state", 40, Choice(("Unchanged", "Locked"))),
     _own("last_top_up", 42, TEXT, kind=Kind.STATE),  # UTRN of the last accepted top-up
+    _own("supplier_telephone", 45, TEXT),
+    _own("held_until", 43, MOMENT, kind=Kind.STATE),  # the next thing that is held takes effect; unset: none
     Item("day_profiles", 20, "0-0:13.0.0", 5, _DAY_PROFILES),
     Item("week_profiles", 20, "0-0:13.0.0", 4, _WEEK_PROFILES),
     Item("seasons", 20, "0-0:13.0.0", 3, _SEASONS),
@@ -227,6 +229,7 @@ _FIRMWARE_COMMANDS = _commands(
     Command("image_verify", 18, "0-0:44.0.0", 3, INT8, 0),
     Command("image_activate", 18, "0-0:44.0.0", 4, INT8, 0),
 )
+_LATER = Record((("name", TEXT), ("at", MOMENT)))  # what takes a name's place, and when it takes effect
 _METER_COMMANDS = _FIRMWARE_COMMANDS | _commands(
     Command("disconnect", 70, "0-0:96.3.10", 1, INT8, 0),
     Command("reconnect", 70, "0-0:96.3.10", 2, INT8, 0),
@@ -245,6 +248,11 @@ _METER_COMMANDS = _FIRMWARE_COMMANDS | _commands(
 _METER_COMMANDS |= _commands(
     Command("hold_settings", 9, "0-0:10.0.0", 1, UINT16, 10),
     Command("release_settings", 9, "0-0:10.0.0", 1, UINT16, 11),
+)
+# The same, and the activation of an image, at a time to come: the meter holds them under a name.
+_METER_COMMANDS |= _commands(
+    Command("release_settings_at", 22, "0-0:94.45.0", 1, _LATER),
+    Command("image_activate_at", 22, "0-0:94.45.0", 2, _LATER),
 )
 
 _VOLTAGE_SETTINGS = (
@@ -468,11 +476,13 @@ EVENTS: Mapping[int, str] = {
     0x0103: "Join refused, device not on the log",
     0x0104: "WAN lost",
     0x0105: "WAN restored",
+    0x8F66: "Future-dated command executed",  # these two as the MMC schema has them
+    0x8F67: "Future-dated command failed",
 }
 ALERTING = frozenset(
     {
         0x0002, 0x0003, 0x0007, 0x0009, 0x000A, 0x0014, 0x0015, 0x0016, 0x0017, 0x001B, 0x001C, 0x001D,
-        0x0081, 0x0083, 0x0084, 0x0085,
+        0x0081, 0x0083, 0x0084, 0x0085, 0x8F66, 0x8F67,
     }
 )  # fmt: skip
 """Events that a device also raises as an alert, where it can reach its hub."""

@@ -39,6 +39,7 @@ class HeldRig:
     capture: Capture
     held: ExitStack = field(repr=False)
     displays: Mapping[DeviceType, Callable[[], str]] = field(default_factory=dict, repr=False)
+    site: Any = field(default=None, repr=False)  # where the rig is simulated: what stands behind its doors
 
     def display(self, device: DeviceType) -> str | None:
         return self.displays[device]() if device in self.displays else None
@@ -63,6 +64,7 @@ def take_in_hand(
     fence: Fence = unfenced,
     bench: Bench | None = None,
     displays: Mapping[DeviceType, Callable[[], str]] | None = None,
+    site: Any = None,
 ) -> HeldRig:
     """The rig behind its doors, be they real or a twin's; what ``held`` has is the rig's from now on.
 
@@ -97,6 +99,7 @@ def take_in_hand(
         capture,
         held.pop_all(),
         displays or {},
+        site,
     )
 
 

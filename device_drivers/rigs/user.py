@@ -15,6 +15,7 @@ from harness.domain.instruments import (
     Device,
     Forgery,
     LabClock,
+    Pending,
     ServiceResponse,
     ServiceUser,
 )
@@ -41,10 +42,23 @@ class NoUser:
     ) -> ServiceResponse:
         _missing(f"SRV {srv}")
 
+    def send(
+        self,
+        srv: str,
+        target: Device | str,  # noqa: ARG002 - the protocol's
+        body: Body = None,  # noqa: ARG002
+        *,
+        role: UserRole | None = None,  # noqa: ARG002
+    ) -> Pending:
+        _missing(f"SRV {srv}")
+
+    def scheduled(self, schedule: int, device: Device) -> tuple[ServiceResponse, ...]:
+        _missing(f"schedule {schedule} of {device.device_id}")
+
     def vend(self, meter: Device, pence: int) -> str:
         _missing(f"a top-up of {pence} pence for {meter.device_id}")
 
-    def certified(self, role: UserRole) -> Certified:
+    def certified(self, role: UserRole, *, successor: bool = False) -> Certified:  # noqa: ARG002
         _missing(f"the certificate of role {role}")
 
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:  # noqa: ARG002

@@ -9,6 +9,10 @@ REQUEST    type of the addressed device; the APDU, ``bytes``   the device never 
 RESPONSE   type of the answering device; the APDU, ``bytes``   the answer is lost
 ALERT      code, four hex digits; the :class:`AlertRaised`     the hub does not pass the alert on
 DELIVERY   ``"alert"``; tuple of alerts to send                none is sent
+CHECK      ``"join"``; why a device may not join, or nothing    as nothing
+WAKE       type of what sleeps (CH, GSME); the time until it   it does not wake: no answer
+           listens
+POWER      ``"state"``; device id → whether it has joined      no device is joined any more
 ========== =================================================== ===========================================
 
 REQUEST and RESPONSE have the device's id as ``target`` in their details.
@@ -17,7 +21,7 @@ REQUEST and RESPONSE have the device's id as ``target`` in their details.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -77,6 +81,8 @@ class ChTwin(Twin):
         self._gas_awake_until = UNSET
         self._awake_until = UNSET
         self._wan: HubWan | None = None
+        self.wan_proof: Callable[[str], str] | None = None  # what the hub answers to a nonce of the S1SP's
+        self._kept: Any = {}  # of the HAN, while there is no power
         self.on_alert = self._send
         self.values |= {
             "wan_state": rig.simulation.wan if rig.simulation else "up",
@@ -110,7 +116,7 @@ class ChTwin(Twin):
 
     def connect(self, address: str) -> HubWan:
         """Reach the S1SP's WAN head; the caller closes what this returns."""
-        wan = HubWan(address, self)
+        wan = HubWan(address, self, self.wan_proof)
         wan.connect()
         self._wan = wan
         self._carry()
@@ -122,9 +128,12 @@ class ChTwin(Twin):
         """A device asks to join: it may, if it is on the HAN Device Log."""
         with self.clock.lock:
             entry = self._han.get(device_id)
-            if entry is None:
+            if entry is None and self._pass(Point.CHECK, "join", "not on the log", target=device_id):
                 self.event(_JOIN_REFUSED)
                 return False
+            if entry is None:  # a hub that has lost this check
+                self._han[device_id] = _HanEntry(joined=True)
+                return True
             entry.joined = device_id in self._behind
             return entry.joined
 
@@ -200,6 +209,10 @@ class ChTwin(Twin):
         with self.clock.lock:
             self.clock.advance_to(self.clock.now() + timedelta(seconds=seconds))
 
+    def ring(self, moment: datetime, due: Callable[[], None]) -> None:
+        """Call ``due`` when lab time has come to ``moment``."""
+        self.clock.appoint(moment, due)
+
     def _reach(self) -> None:
         if not self.powered:
             raise HubUnreachable(f"hub {self.device_id} has no power")
@@ -207,7 +220,14 @@ class ChTwin(Twin):
             raise HubUnreachable(f"the WAN of hub {self.device_id} is down")
         if self.values["wan_state"] == "slow" and self.clock.now() > self._awake_until:
             self.values["wake_ups"] += 1
-            self.clock.advance_to(self.clock.now() + SMS_WAKE_UP)
+            self._wake(DeviceType.CH, SMS_WAKE_UP)
+
+    def _wake(self, sleeper: DeviceType, wait: timedelta) -> None:
+        """Let the time pass until it listens."""
+        passed = self._pass(Point.WAKE, sleeper, wait)
+        if passed is DROP:
+            raise HubUnreachable(f"the {sleeper} at hub {self.device_id} did not wake")
+        self.clock.advance_to(self.clock.now() + passed)
 
     def _reachable(self, device_id: str) -> tuple[Twin, DlmsServer]:
         entry = self._han.get(device_id)
@@ -232,7 +252,8 @@ class ChTwin(Twin):
     def _wait_for_gas(self) -> None:
         assert self._gas is not None
         if self.clock.now() > self._gas_awake_until:
-            self.clock.advance_to(self._gas.next_wake(self.clock.now()))
+            now = self.clock.now()
+            self._wake(DeviceType.GSME, self._gas.next_wake(now) - now)
             self._gas_awake_until = self.clock.now() + GAS_AWAKE
 
     def _gas_wakes(self) -> None:
@@ -274,8 +295,18 @@ class ChTwin(Twin):
             if on == self.powered:
                 return
             self.powered = on
+            if on:
+                self._rejoin()
+            else:
+                joined = {name: entry.joined for name, entry in self._han.items()}
+                self._kept = self._pass(Point.POWER, "state", joined)
             self._awake_until = UNSET
             self._carry()
+
+    def _rejoin(self) -> None:
+        kept: Mapping[str, bool] = {} if self._kept is DROP else self._kept
+        for name, entry in self._han.items():
+            entry.joined = kept.get(name, False)
 
     def store(self, values: Mapping[str, Any]) -> None:
         """The WAN goes up, slow or down; nothing else of a hub can be written."""

@@ -32,6 +32,7 @@ class VirtualClock:
     def __init__(self, starts: datetime) -> None:
         self._now = starts
         self._timers: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._appointments: list[datetime] = []
         self._order = count()
         self._settlers: list[Callable[[], None]] = []
         self.lock = threading.RLock()
@@ -43,6 +44,15 @@ class VirtualClock:
         """Run ``callback`` when lab time reaches ``moment``; at the next jump if that is past."""
         with self.lock:
             heapq.heappush(self._timers, (moment, next(self._order), callback))
+
+    def appoint(self, moment: datetime, callback: Callable[[], None]) -> None:
+        """As :meth:`call_at`; besides, whoever sleeps past ``moment`` stops there until all has settled.
+
+        For what sets messages under way: lab time stands at their moment until they have arrived.
+        """
+        with self.lock:
+            heapq.heappush(self._appointments, moment)
+            self.call_at(moment, callback)
 
     def on_settle(self, settler: Callable[[], None]) -> None:
         """Add a barrier: it returns when no message of this rig is on its way any more."""
@@ -64,8 +74,12 @@ class VirtualClock:
 
     def sleep(self, duration: timedelta) -> None:
         self.settle()
-        self.advance_to(self._now + duration)
-        self.settle()
+        end = self._now + duration
+        while True:
+            self.advance_to(min(end, self._next_appointment(end)))
+            self.settle()
+            if self._now >= end:
+                return
 
     def until(self, condition: Callable[[], T | None], *, within: timedelta, what: str) -> T:
         """Jump from timer to timer until ``condition`` is true; nothing on its way is ever overtaken."""
@@ -83,3 +97,9 @@ class VirtualClock:
                     )
                 upcoming = self._timers[0][0] if self._timers else deadline
                 self.advance_to(max(self._now, min(upcoming, deadline)))
+
+    def _next_appointment(self, otherwise: datetime) -> datetime:
+        with self.lock:
+            while self._appointments and self._appointments[0] <= self._now:
+                heapq.heappop(self._appointments)
+            return self._appointments[0] if self._appointments else otherwise

@@ -134,7 +134,7 @@ class TwinModel:
         if item is None:
             return self._derived(ref, client)
         if client not in _READERS and not _is_public(item):
-            raise _denied(ref)
+            self._deny(ref, client)
         return item.form.encode(self._twin.get(item.name, client))
 
     def set(self, ref: AttributeRef, data: Data, client: int) -> None:
@@ -143,18 +143,24 @@ class TwinModel:
             known = (ref.class_id, ref.obis) in self._objects
             raise _denied(ref) if known else AccessRefused(f"no object {ref}", result="object-undefined")
         if client not in _COMMANDERS:
-            raise _denied(ref)
+            self._deny(ref, client)
         self._twin.set(item.name, _decoded(item.form, data), client)
 
     def action(self, ref: MethodRef, data: Data | None, client: int) -> Data | None:
         if client not in _COMMANDERS:
-            raise AccessRefused(f"{ref} is not for client {client}", result="read-write-denied")
+            self._deny(ref, client)
         if ref.class_id == PROFILE and ref.method == 1 and ref.obis in self._logs:
             self._twin.clear_log(self._logs[ref.obis].name, client)
             return None
         command, argument = self._command(ref, data)
         self._twin.act(command.name, argument, client)
         return None
+
+    def _deny(self, ref: AttributeRef | MethodRef, client: int) -> None:
+        """Refuse, unless the twin is one that has lost this check."""
+        refusal = getattr(self._twin, "refusal", None)
+        if refusal is None or refusal("rights", str(ref), client):
+            raise AccessRefused(f"{ref} is not for this client", result="read-write-denied")
 
     def _command(self, ref: MethodRef, data: Data | None) -> tuple[Command, Any]:
         """The command that a method and, for a script table, its argument name."""

@@ -12,10 +12,12 @@ import pickle
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from device_drivers.dcc.calls import CallServer
+from device_drivers.dcc.calls import Call, CallServer
 from device_drivers.dcc.http import HttpClient, HttpServer
 from device_drivers.dcc.identities import simulated_pki
 from device_drivers.dcc.pki import client_context, server_context
@@ -24,14 +26,19 @@ from device_drivers.dcc.services import Commission
 from device_drivers.dcc.signature import Signer
 from device_drivers.dlms.counters import FileCounters
 from device_drivers.rigs.assembly import chosen_faults
-from device_drivers.simulated.gateway.admission import Admission
+from device_drivers.simulated.gateway.admission import Admission, known_others
+from device_drivers.simulated.gateway.back_door import BackDoor
 from device_drivers.simulated.gateway.delivery import Outbound, Signers, Writer
 from device_drivers.simulated.gateway.inventory import Inventory
-from device_drivers.simulated.gateway.stub import Gateway, LabTime, Performer, application
+from device_drivers.simulated.gateway.stub import Gateway, Performer, application
+from device_drivers.simulated.gateway.timetable import LabTime
+from device_drivers.simulated.keys import key_ring
+from device_drivers.simulated.migration.parties import Parties
+from device_drivers.simulated.s1sp.executed import Executed
 from device_drivers.simulated.s1sp.s1sp import S1sp
 from device_drivers.simulated.wan.head import WanHead
 from harness.domain.errors import ConfigurationError
-from harness.domain.faults import Interceptions, Place
+from harness.domain.faults import Interceptions, Place, Point
 from harness.domain.lab import Lab
 
 
@@ -42,16 +49,21 @@ class DccSide:
         lab, run = commission.lab, commission.run
         faults = chosen_faults(lab, run.faults)
         with ExitStack() as held:
-            head = WanHead()
+            at_s1sp = Interceptions(Place.S1SP, run.seed, faults)
+            head = WanHead(proof=key_ring(lab).hub_proof, refusal=partial(_refusal_of_hub, at_s1sp))
             held.callback(head.close)
             counters = FileCounters(lab.state / "s1sp")
-            s1sp = S1sp(lab, head, Interceptions(Place.S1SP, run.seed, faults), counters)
-            gateway = build_gateway(commission, s1sp, head, Interceptions(Place.GATEWAY, run.seed, faults))
+            s1sp = S1sp(lab, head, at_s1sp, counters, Executed(lab.state / "s1sp" / "executed"))
+            at_gateway = Interceptions(Place.GATEWAY, run.seed, faults)
+            gateway = build_gateway(commission, s1sp, head, at_gateway)
             held.callback(gateway.close)
-            s1sp.on_alert = gateway.alert
-            server = serve_gateway(gateway, lab, commission.gateway_port)
+            at_migration = Interceptions(Place.MIGRATION, run.seed, faults)
+            parties = Parties(lab, head, s1sp, gateway.inventory, at_migration, counters)
+            s1sp.on_alert = parties.passing(gateway.alert)
+            head.on_due = gateway.due
+            server = serve_gateway(gateway, lab, commission.gateway_port, at_gateway)
             held.callback(server.close)
-            control = serve_control(gateway)
+            control = serve_control(gateway, parties, BackDoor(lab, s1sp))
             held.callback(control.close)
             self.addresses = {
                 "gateway": f"https://{server.host}:{server.port}",
@@ -64,6 +76,12 @@ class DccSide:
     def close(self) -> None:
         """Stop listening, finish what is under way, hang up on every hub."""
         self._held.close()
+
+
+def _refusal_of_hub(interceptions: Interceptions, hub: str, why: str) -> str:
+    """Why a hub is not believed; faults of the S1SP see it at :attr:`Point.CHECK` as "hub"."""
+    about = {"device_id": hub, "now": datetime.now(UTC)}
+    return str(interceptions.passing(Point.CHECK, "hub", why, **about))
 
 
 def build_gateway(
@@ -85,7 +103,7 @@ def build_gateway(
         lab,
         s1sp,
         time,
-        Admission(lab, certificates, inventory, interceptions, commission.counters),
+        Admission(lab, certificates, inventory, interceptions, commission.counters, known_others(lab, pki)),
         inventory,
         Writer(signers, lab.dcc),
         Outbound(client, receive.path, interceptions),
@@ -94,21 +112,39 @@ def build_gateway(
     )
 
 
-def serve_gateway(gateway: Gateway, lab: Lab, port: int = 0) -> HttpServer:
-    """The gateway behind a TLS socket that demands a certificate of the lab's own."""
+def serve_gateway(
+    gateway: Gateway, lab: Lab, port: int = 0, interceptions: Interceptions | None = None
+) -> HttpServer:
+    """The gateway behind a TLS socket that demands a certificate of the lab's own.
+
+    Faults see that at :attr:`Point.INTAKE` as "tls": a context of the socket whose ``verify_mode`` or
+    ``minimum_version`` they may lower.
+    """
     pki = simulated_pki(lab)
     tls = server_context(*pki.tls("gateway"), pki.tls_authority)
+    if interceptions is not None:
+        tls = interceptions.passing(Point.INTAKE, "tls", tls, device_id="", now=datetime.now(UTC))
     return HttpServer(application(gateway), port=port, tls=tls)
 
 
-def serve_control(gateway: Gateway) -> CallServer:
-    """What a rig asks of the simulated DCC itself: to be still, and to know of a fresh installation."""
-    return CallServer(
-        {
-            "settle": lambda call: gateway.in_flight.settle(call["devices"]),
-            "installed": lambda call: gateway.inventory.installed(call["devices"]),
-        }
-    )
+def serve_control(
+    gateway: Gateway, parties: Parties | None = None, back_door: BackDoor | None = None
+) -> CallServer:
+    """What a rig asks of the simulated DCC itself: to be still, to know of fresh twins, to migrate.
+
+    Security tests come in by the back door.
+    """
+    calls: dict[str, Call] = {"settle": lambda call: gateway.in_flight.settle(call["devices"])}
+    if back_door is not None:
+        calls["back_door"] = back_door.ask
+    if parties is None:
+        return CallServer(calls | {"installed": lambda call: gateway.installed(call["devices"])})
+
+    def installed(call: Mapping[str, Any]) -> None:
+        parties.installed(call["devices"])
+        gateway.installed(call["devices"])
+
+    return CallServer(calls | {"installed": installed, "migration": parties.call})
 
 
 def _say(line: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A firmware image on its way into a device: initiated, filled block by block, verified, activated.
 
-The format of a twin's image is **ours**: 32 bytes of SHA-256 over the rest, then the rest.
+The format of a twin's image is **ours**: 32 bytes of SHA-256 over the rest, then the rest. That may begin
+with a line of the type of device and the version that it is (``ESME 1.5``), and then it is for nothing else.
 
 >>> transfer = ImageTransfer("2.0", 40)
 >>> image = make_image(b"firmware")
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 MAX_SIZE = 4 * 1024 * 1024
 _DIGEST = 32
+_SAYS = re.compile(rb"(ESME|GSME|CH) ([^\s]{1,40})\n")
 
 
 def make_image(content: bytes) -> bytes:
@@ -43,7 +46,20 @@ class ImageTransfer:
 
     def verified(self) -> bool:
         """Whether the image is whole and its hash is right."""
-        image = b"".join(self._blocks[number] for number in sorted(self._blocks))
+        image = self._image()
         if len(image) != self.size:
             return False
         return hmac.compare_digest(image[:_DIGEST], hashlib.sha256(image[_DIGEST:]).digest())
+
+    def misfit(self, device_type: str) -> str:
+        """Why the image is not for such a device, where its first line says for what it is; else nothing."""
+        said = _SAYS.match(self._image()[_DIGEST:])
+        if said is None:
+            return ""
+        kind, version = said[1].decode(), said[2].decode(errors="replace")
+        if kind != device_type:
+            return f"the image is for a {kind}"
+        return "" if version == self.version else f"the image is version {version}, not {self.version}"
+
+    def _image(self) -> bytes:
+        return b"".join(self._blocks[number] for number in sorted(self._blocks))

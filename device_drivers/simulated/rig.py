@@ -6,20 +6,24 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
-from device_drivers.dlms.counters import CounterStore, FileCounters, ServerCounters
+from device_drivers.dlms.counters import FileCounters, ServerCounters
 from device_drivers.dlms.security import Association
 from device_drivers.dlms.server import DlmsServer
 from device_drivers.rigs.assembly import HeldRig, chosen_faults, take_in_hand
 from device_drivers.simulated.bench import SimulatedBench
 from device_drivers.simulated.ch import ChTwin
 from device_drivers.simulated.clock import VirtualClock
-from device_drivers.simulated.cosem import TwinModel
 from device_drivers.simulated.doors import open_door
-from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, S1SP, KeyRing, key_ring, server_title
+from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, KeyRing, key_ring, server_title
+from device_drivers.simulated.lockout import TwinGuard
 from device_drivers.simulated.meters.esme import EsmeTwin
 from device_drivers.simulated.meters.gsme import GsmeTwin
+from device_drivers.simulated.migration import cabinet as keys_held
+from device_drivers.simulated.migration.cabinet import GenerationCounters, KeyCabinet, KeyedModel
+from device_drivers.simulated.migration.keys import HEAD_END, enrolled_keys, master_key
 from device_drivers.simulated.twin import Twin
 from harness.domain.bench import ModbusBenchSettings
 from harness.domain.errors import ConfigurationError
@@ -87,12 +91,13 @@ def derived_seed(seed: int, *names: str) -> int:
 class Site:
     """Twins behind the doors that their lab file names, and where those are: ``rig`` is as a physical one.
 
-    ``bench`` is the twins' own, and none where it stands behind Modbus too.
+    ``bench`` is the twins' own, and none where it stands behind Modbus too. ``cabinets`` are by device id.
     """
 
     rig: Rig
     twins: Twins
     bench: SimulatedBench | None
+    cabinets: Mapping[str, KeyCabinet]
 
 
 def stand_up(
@@ -107,8 +112,11 @@ def stand_up(
     A device that ``ports`` does not name gets any free port of the loopback.
     """
     wanted, ring = ports or {}, key_ring(lab)
+    cabinets = {twin.device_id: _cabinet(twin, ring) for twin in twins.all()}
     doors = {
-        twin.device.type: _serve(twin, twins, ring, wanted.get(twin.device.type, 0), held)
+        twin.device.type: _serve(
+            twin, twins, ring, cabinets[twin.device_id], wanted.get(twin.device.type, 0), held
+        )
         for twin in twins.all()
     }
     rig = replace(rig, devices={type_: doors[type_] for type_ in rig.devices})
@@ -116,8 +124,8 @@ def stand_up(
         rig = replace(rig, controller=_controller(rig, lab, held))
     bench = SimulatedBench(twins.clock, twins.esme, twins.gsme, twins.hub)
     if rig.modbus is None:
-        return Site(rig, twins, bench)
-    return Site(replace(rig, modbus=_behind_modbus(bench, rig.modbus, held)), twins, None)
+        return Site(rig, twins, bench, cabinets)
+    return Site(replace(rig, modbus=_behind_modbus(bench, rig.modbus, held)), twins, None, cabinets)
 
 
 def _controller(rig: Rig, lab: Lab, held: ExitStack) -> Controller:
@@ -153,7 +161,7 @@ def open_simulated_rig(
         site = stand_up_rig(lab, rig, services, run, held)
         return take_in_hand(
             lab, site.rig, services, site.twins.clock, trace, held, wanted,
-            fence=fence, bench=site.bench, displays=site.twins.displays(),
+            fence=fence, bench=site.bench, displays=site.twins.displays(), site=site,
         )  # fmt: skip
 
 
@@ -171,41 +179,96 @@ def stand_up_rig(lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContex
 
 
 class _TwinServer(DlmsServer):
-    """A twin's DLMS: silent without power, and a failed authentication is an event of the twin."""
+    """A twin's DLMS: silent without power, and a failed authentication is an event of the twin.
 
-    def __init__(self, twin: Twin, associations: Mapping[int, Association], counters: CounterStore) -> None:
+    A change of the head end's keys ends its association, once the answer to the change has gone.
+    """
+
+    def __init__(
+        self,
+        twin: Twin,
+        associations: Mapping[int, Association],
+        counters: ServerCounters,
+        cabinet: KeyCabinet,
+        guard: TwinGuard,
+    ) -> None:
+        self._twin = twin
+        self._cabinet = cabinet
+        self._twin_guard = guard
+        self._counters = GenerationCounters(counters, cabinet)
         super().__init__(
-            TwinModel(twin, counters),
+            KeyedModel(twin, self._counters),
             associations,
             server_title(twin.device_id),
-            counters,
-            on_authentication_failure=lambda _: twin.report(_AUTHENTICATION_FAILED),
+            self._counters,
+            on_authentication_failure=self._failed,
+            guard=self._twin_guard,
         )
-        self._twin = twin
+        self._renew_head_end()
 
     def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
-        return super().handle(apdu, client_sap) if self._twin.powered else ()
+        if not self._twin.powered:
+            return ()
+        if client_sap != HEAD_END:
+            return super().handle(apdu, client_sap)
+        if self._generation != self._cabinet.generation:
+            self._renew_head_end()
+        return self._head_end.handle(apdu, client_sap)
+
+    def _renew_head_end(self) -> None:
+        self._generation = self._cabinet.generation
+        self._head_end = DlmsServer(
+            KeyedModel(self._twin, self._counters),
+            {HEAD_END: self._cabinet.association()},
+            server_title(self._twin.device_id),
+            self._counters,
+            on_authentication_failure=self._failed,
+            guard=self._twin_guard,
+        )
+
+    def _failed(self, _: int) -> None:
+        self._twin.report(_AUTHENTICATION_FAILED)
 
 
 class _LocalServer(_TwinServer):
     """One session at the twin's own door: a power cut ends it without a word."""
 
-    def __init__(self, twin: Twin, associations: Mapping[int, Association], counters: CounterStore) -> None:
-        super().__init__(twin, associations, counters)
+    def __init__(
+        self,
+        twin: Twin,
+        associations: Mapping[int, Association],
+        counters: ServerCounters,
+        cabinet: KeyCabinet,
+        guard: TwinGuard,
+    ) -> None:
+        super().__init__(twin, associations, counters, cabinet, guard)
         self._cuts = twin.power_cuts
 
     def handle(self, apdu: bytes, client_sap: int) -> tuple[bytes, ...]:
         return super().handle(apdu, client_sap) if self._twin.power_cuts == self._cuts else ()
 
 
-def _serve(twin: Twin, twins: Twins, ring: KeyRing, wanted_port: int, held: ExitStack) -> RigDevice:
+def _cabinet(twin: Twin, ring: KeyRing) -> KeyCabinet:
+    """The keys of a device that has been migrated; their transfer is a command of the twin."""
+    cabinet = KeyCabinet(enrolled_keys(ring, twin.device_id), master_key(ring, twin.device_id))
+    twin.commands[keys_held.COMMAND] = cabinet.transfer
+    return cabinet
+
+
+def _serve(
+    twin: Twin, twins: Twins, ring: KeyRing, cabinet: KeyCabinet, wanted_port: int, held: ExitStack
+) -> RigDevice:
     """Put DLMS in front of a twin, at a port of its own and behind the hub; the device with its door."""
     # Shared by both ways in: a counter is spent whichever way it came
     counters = ServerCounters(FileCounters(ring.folder / "twin-counters"), twin.device_id)
+    guard = TwinGuard(twin)
     local = ring.associations(twin.device_id, PUBLIC, MANAGEMENT, READER)
-    door = open_door(twin, lambda: _LocalServer(twin, local, counters), twins.clock.lock, held, wanted_port)
-    remote = _TwinServer(twin, ring.associations(twin.device_id, PUBLIC, S1SP), counters)
+    door = open_door(
+        twin, lambda: _LocalServer(twin, local, counters, cabinet, guard), twins.clock.lock, held, wanted_port
+    )
+    remote = _TwinServer(twin, ring.associations(twin.device_id, PUBLIC), counters, cabinet, guard)
     if isinstance(twin, ChTwin):
+        twin.wan_proof = partial(ring.hub_proof, twin.device_id)
         twin.serve(remote)
     elif isinstance(twin, GsmeTwin):
         twins.hub.attach_gas(twin, remote)

@@ -127,10 +127,9 @@ def _stand_up_dcc(
         return None, {}
     counters = {user.eui: _last_counter(lab, user.eui) for user in lab.dcc.users}
     receive, kept_in = _receive_endpoint(lab, run, block + _RECEIVE, held)
-    side = DccSideProcess(
-        Commission(lab, run, receive, counters, block + _GATEWAY), run.folder / "dcc-side.log"
-    )
+    side = DccSideProcess(run.folder / "dcc-side.log")
     held.callback(side.close)
+    side.begin(Commission(lab, run, receive, counters, block + _GATEWAY))
     return _dcc_ports(lab, side.addresses["gateway"], receive, kept_in, counters), side.addresses
 
 

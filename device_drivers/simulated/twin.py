@@ -12,10 +12,14 @@ TICK       name of a quantity; the whole increment, see the     nothing is count
            meters
 LOG        name of a log; the row, a tuple with the time first  the row is lost
 POWER      ``"state"``; mapping of what is kept, see the meters nothing is kept
+           and the hub
+STORE      ``"settings"``; what is to take effect, by name      nothing takes effect
+EVENT      code, four hex digits; the codes that happen         nothing happens
 ALERT      code, four hex digits; the :class:`AlertRaised`      the alert is never raised
 ========== ==================================================== ==========================================
 
-Details always hold ``device_id`` and ``now`` (lab time), for READ, WRITE and ACTION also ``client``.
+Details always hold ``device_id``, ``model``, ``firmware`` (the version that runs) and ``now`` (lab time), for
+READ, WRITE and ACTION also ``client``. A meter has further points: :mod:`.meters.meter`.
 """
 
 from __future__ import annotations
@@ -121,7 +125,7 @@ class Twin:
             if client in self._held and name != "clock":
                 self._held[client][name] = value
             else:
-                self.store({name: value})
+                self._take({name: value})
             self.changed()
 
     def may_write(self, name: str, client: int = MANAGEMENT) -> bool:
@@ -181,12 +185,18 @@ class Twin:
             self.catch_up()
             self.event(code)
 
+    def refusal(self, check: str, why: str, client: int) -> str:
+        """Why a client is refused, or nothing where a fault at Point.CHECK, by the check's name, lets it."""
+        return str(self._pass(Point.CHECK, check, why, client=client))
+
     def event(self, code: int) -> None:
         """Enter an event in its log and, where it is an alerting one, raise the alert."""
-        log = "security_log" if code in SECURITY_EVENTS and "security_log" in self.logs else "event_log"
-        self.logs[log].append((self.time(), code))
-        if code in ALERTING:
-            self.raise_alert(code)
+        happening: Any = self._pass(Point.EVENT, f"{code:04X}", (code,))
+        for each in () if happening is DROP else happening:
+            log = "security_log" if each in SECURITY_EVENTS and "security_log" in self.logs else "event_log"
+            self.logs[log].append((self.time(), each))
+            if each in ALERTING:
+                self.raise_alert(each)
 
     def raise_alert(self, code: int) -> None:
         """Tell the hub."""
@@ -227,7 +237,14 @@ class Twin:
         if not self._interceptions.faults:
             return value
         return self._interceptions.passing(
-            point, item, value, device_id=self.device_id, now=self.clock.now(), **details
+            point,
+            item,
+            value,
+            device_id=self.device_id,
+            model=self.device.model.model,
+            firmware=self.values["firmware_version"],
+            now=self.clock.now(),
+            **details,
         )
 
     def _read(self, name: str, value: Any, client: int) -> Any:
@@ -271,7 +288,12 @@ class Twin:
         if self._client not in self._held:
             raise AccessRefused("no settings are held", result="temporary-failure")
         if held := self._held.pop(self._client):
-            self.store(held)
+            self._take(held)
+
+    def _take(self, values: Mapping[str, Any]) -> None:
+        passed: Any = self._pass(Point.STORE, "settings", values)
+        if passed is not DROP:
+            self.store(passed)
 
     def _initiate_image(self, argument: Mapping[str, Any]) -> None:
         try:
@@ -288,9 +310,11 @@ class Twin:
 
     def _verify_image(self) -> None:
         image, self._image = self._transfer(), None
-        if not image.verified():
-            self.event(0x0084)
-            raise AccessRefused("the image is not whole or its hash is wrong", result="other-reason")
+        whole = "" if image.verified() else "the image is not whole or its hash is wrong"
+        for check, why in (("image", whole), ("image_fit", image.misfit(self.device.type))):
+            if why and self.refusal(check, why, self._client):
+                self.event(0x0084)
+                raise AccessRefused(why, result="other-reason")
         self.values["firmware_pending"] = image.version
         self.event(0x0013)
 

@@ -14,11 +14,14 @@ from harness.cli.output import (
     ExitCode,
     JsonOption,
     LabOption,
+    RunArgument,
     RunsOption,
     chosen_run,
     command,
 )
+from harness.cli.packs_app import packs_app
 from harness.cli.rigs_app import rigs_app
+from harness.cli.ttm_app import ttm_app
 
 app = typer.Typer(
     name="harness",
@@ -29,9 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain lines: they survive a pipe, a log and a narrow terminal
 )
 lab_app = typer.Typer(help="The lab file: check it, or get its schema for an editor.", no_args_is_help=True)
-ttm_app = typer.Typer(help="The Test Traceability Matrix.", no_args_is_help=True)
 driver_app = typer.Typer(help="Drivers of your own.", no_args_is_help=True)
 evidence_app = typer.Typer(help="The evidence of a run.", no_args_is_help=True)
+app.add_typer(packs_app, name="packs")
 app.add_typer(rigs_app, name="rigs")
 app.add_typer(lab_app, name="lab")
 app.add_typer(ttm_app, name="ttm")
@@ -39,13 +42,17 @@ app.add_typer(evidence_app, name="evidence")
 app.add_typer(device_app, name="device")
 app.add_typer(driver_app, name="driver")
 
-RunArgument = Annotated[
-    Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")
-]
 FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", help="Switch a twin fault on (repeatable).")
 ]
 
+WitnessedOption = Annotated[
+    str,
+    typer.Option(
+        metavar="WHO",
+        help="Who witnesses the run: it starts only if its packs are what was agreed with the TAG.",
+    ),
+]
 OneProcessOption = Annotated[
     bool, typer.Option("--one-process", help="No workers: one rig of each DMC in turn, for a debugger.")
 ]
@@ -81,7 +88,17 @@ def run_command(
         int | None, typer.Option(help="Seed of everything random (default: the lab file's).")
     ] = None,
     cycle: Annotated[str, typer.Option(help="The test cycle that the run belongs to.")] = "",
+    witnessed: WitnessedOption = "",
     keyword: Annotated[str, typer.Option("-k", help="Only planned tests that match, as pytest's -k.")] = "",
+    entry: Annotated[
+        list[str] | None, typer.Option(help="Only tests on this EPCL entry (repeatable, as all that follow).")
+    ] = None,
+    srv: Annotated[list[str] | None, typer.Option(help="Only tests of this SRV.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Only tests of this functional group.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Only tests about this device type.")] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(help="Only this test: its function, or the id of a planned test.")
+    ] = None,
     one_process: OneProcessOption = False,
     answers: AnswersOption = None,
     record_answers: RecordAnswersOption = None,
@@ -89,7 +106,11 @@ def run_command(
     wait: WaitOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Plan, run over the rigs, record, and print a summary."""
+    """Plan, run over the rigs, record, and print a summary.
+
+    Options that begin with "Only" narrow the plan: words of one kind widen each other, kinds narrow each
+    other. The plan says what was asked for, and how many tests that left out.
+    """
     from harness.cli.run import RunOptions, run
 
     return run(
@@ -100,7 +121,19 @@ def run_command(
             faults=fault or (),
             seed=seed,
             cycle=cycle,
+            witnessed=witnessed,
             keyword=keyword,
+            only={
+                kind: words
+                for kind, words in (
+                    ("entry", entry),
+                    ("srv", srv),
+                    ("group", group),
+                    ("device", device),
+                    ("test", test),
+                )
+                if words
+            },
             one_process=one_process,
             answers=answers or (),
             record_answers=record_answers,
@@ -147,15 +180,6 @@ def resume_command(
             as_json=as_json,
         )
     )
-
-
-@app.command("packs")
-@command
-def packs_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> ExitCode:
-    """Packs, kind, Capability Release, number of tests and digest."""
-    from harness.cli.listings import list_packs
-
-    return list_packs(lab, as_json=as_json)
 
 
 @app.command("faults")
@@ -251,48 +275,6 @@ def driver_new_command(
     return new(name, device_type, folder)
 
 
-@ttm_app.command("check")
-@command
-def ttm_check_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) -> ExitCode:
-    """The matrix against the packs: orphans on both sides."""
-    from harness.cli.ttm import check
-
-    return check(lab, as_json=as_json)
-
-
-@ttm_app.command("coverage")
-@command
-def ttm_coverage_command(
-    run: RunArgument = None,
-    allure: Annotated[
-        Path | None, typer.Option(help="Compute from this Allure results folder alone.")
-    ] = None,
-    lab: LabOption = DEFAULT_LAB,
-    runs: RunsOption = DEFAULT_RUNS,
-    as_json: JsonOption = False,
-) -> ExitCode:
-    """Results against the matrix."""
-    from harness.cli.ttm import coverage
-
-    return coverage(chosen_run(run, runs), allure, lab, as_json=as_json)
-
-
-@ttm_app.command("heatmap")
-@command
-def ttm_heatmap_command(
-    run: RunArgument = None,
-    lab: LabOption = DEFAULT_LAB,
-    runs: RunsOption = DEFAULT_RUNS,
-) -> ExitCode:
-    """Make a run's exports again, and say where the heatmap is.
-
-    They are made from its journals, which are left as they are.
-    """
-    from harness.cli.ttm import heatmap
-
-    return heatmap(chosen_run(run, runs), lab)
-
-
 @evidence_app.command("verify")
 @command
 def evidence_verify_command(
@@ -310,6 +292,24 @@ def evidence_verify_command(
     from harness.cli.evidence import verify
 
     return verify(chosen_run(run, runs), key, as_json=as_json)
+
+
+@evidence_app.command("messages")
+@command
+def evidence_messages_command(
+    run: RunArgument = None,
+    lab: LabOption = DEFAULT_LAB,
+    runs: RunsOption = DEFAULT_RUNS,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Check each message of the DCC once more, both ways.
+
+    It is held against schema, signature and counters, as when it passed.
+    The lab's keys must be those of the run. What a test made wrong on purpose must have been seen to be.
+    """
+    from harness.cli.evidence import messages
+
+    return messages(chosen_run(run, runs), lab, as_json=as_json)
 
 
 @evidence_app.command("pack")

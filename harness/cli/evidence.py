@@ -10,6 +10,7 @@ from harness.cli.output import ExitCode, answer_json, tell
 from harness.config import load_lab
 from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.references import secret_references
+from harness.hooks import MessageCheck, plugin_manager
 from harness.records.archive import pack as make_archive
 from harness.records.plan import Plan
 from harness.records.redaction import Redactor, secrets_of
@@ -40,6 +41,33 @@ def verify(run: Path, key: Path | None, *, as_json: bool) -> ExitCode:
         return ExitCode.BAD
     tell(f"{run}: every recorded byte is what was recorded")
     tell(_about_signature(verification))
+    return ExitCode.GOOD
+
+
+def messages(run: Path, file: Path, *, as_json: bool) -> ExitCode:
+    """Every message of the run that does not hold, by its line in the record; 1 where there is one."""
+    lab = load_lab(file)
+    Plan.read(run)  # says plainly where there is no run
+    check: MessageCheck | None = plugin_manager(lab.plugins).hook.harness_check_messages(lab=lab, folder=run)
+    if check is None:
+        raise ConfigurationError("no plugin can read the messages of the DCC", remedy="install the drivers")
+    if as_json:
+        answer_json({"run": str(run), **asdict(check)})
+    else:
+        for problem in check.problems:
+            print(problem)
+    counted = ", ".join(f"{count} {kind}s" for kind, count in check.messages.items())
+    tell(f"{run}: {counted}; {check.forged} made wrong on purpose")
+    if not check.by_schema:
+        tell(f"held against no schema: {lab.file} names none")
+    if check.problems:
+        tell(f"{len(check.problems)} things do not hold")
+        return ExitCode.BAD
+    tell(
+        "schema, signatures and counters hold, both ways"
+        if check.by_schema
+        else "signatures and counters hold"
+    )
     return ExitCode.GOOD
 
 

@@ -1,4 +1,4 @@
-"""``harness packs`` and ``faults``: what there is."""
+"""``harness faults``: the fault catalogue."""
 
 from __future__ import annotations
 
@@ -6,37 +6,7 @@ from pathlib import Path
 
 from harness.cli.output import ExitCode, answer_json, answer_table
 from harness.config import load_lab
-from harness.config.packs import find_packs, manifests, selected_tests
 from harness.hooks import plugin_manager
-
-
-def list_packs(file: Path, *, as_json: bool) -> ExitCode:
-    """The packs of the lab's packs folder."""
-    lab = load_lab(file)
-    packs = find_packs(lab.packs, manifests(lab.packs))
-    if as_json:
-        answer_json(
-            [
-                {
-                    "name": pack.name,
-                    "title": pack.title,
-                    "version": pack.version,
-                    "kind": pack.kind,
-                    "capability_release": pack.release,
-                    "test_phase": pack.test_phase,
-                    "tests": len(selected_tests(pack)),
-                    "digest": pack.digest,
-                }
-                for pack in packs
-            ]
-        )
-        return ExitCode.GOOD
-    rows = (
-        (pack.name, pack.version, pack.kind, pack.release, len(selected_tests(pack)), pack.digest[:16])
-        for pack in packs
-    )
-    answer_table("packs", ("pack", "version", "kind", "release", "tests", "digest"), rows)
-    return ExitCode.GOOD
 
 
 def list_faults(file: Path, *, as_json: bool) -> ExitCode:

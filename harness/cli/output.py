@@ -22,6 +22,9 @@ P = ParamSpec("P")
 LabOption = Annotated[Path, typer.Option("--lab", envvar="HARNESS_LAB", help="The lab file.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="The folder that run folders are made in.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable answer on standard output.")]
+RunArgument = Annotated[
+    Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")
+]
 DEFAULT_LAB = Path("lab_config/simulated.yaml")
 DEFAULT_RUNS = Path("runs")
 _WIDTH_OF_A_LOG = 160  # columns, where nobody sits at a terminal
@@ -62,6 +65,21 @@ def exit_code_of(error: HarnessError) -> ExitCode:
     return ExitCode.BLOCKED if isinstance(error, LabFault) else ExitCode.BAD
 
 
+def refuse_options_of_the_group(context: typer.Context, group: str) -> None:
+    """End with a usage error where options of a group of commands stand before one of its commands."""
+    given = [each.opts[0] for each in context.command.params if _is_said(context, each.name or "")]
+    if given:
+        tell(f"error: {', '.join(given)} before {context.invoked_subcommand} is for 'harness {group}' alone")
+        tell(f"say it after: harness {group} {context.invoked_subcommand} … {given[0]} …")
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def _is_said(context: typer.Context, option: str) -> bool:
+    """Whether the person typed it, by the name of its source: typer brings a click of its own."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def chosen_run(run: Path | None, runs: Path) -> Path:
     """The folder of a run that the user named by its path or its id; the newest where none is named."""
     chosen = runs / "latest" if run is None else run
@@ -83,6 +101,12 @@ def tell(line: str) -> None:
 def answer_json(value: Any) -> None:
     """The answer, for a program."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def answer_lines(lines: Iterable[str]) -> None:
+    """The answer, for a person who reads it as text."""
+    for line in lines:
+        print(line)
 
 
 def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

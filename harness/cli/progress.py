@@ -78,6 +78,10 @@ class Progress:
         self._planned = len(plugin.controller.to_run)
         if self._quiet:
             return
+        for notice in plan.notices:
+            self._tell(notice)
+        if plan.witness:
+            self._tell(f"witnessed by {plan.witness}")
         self._tell(
             f"run {plan.run_id}: {len(plan.tests)} planned tests, {len(plan.rigs)} rigs, seed {plan.seed}"
         )

@@ -53,6 +53,7 @@ def _as_planned(options: ResumeOptions, resumption: Resumption) -> RunOptions:
         faults=plan.faults,
         seed=plan.seed,
         cycle=plan.cycle,
+        witnessed=plan.witness,
         one_process=options.one_process,
         answers=options.answers,
         record_answers=options.record_answers,

@@ -15,7 +15,7 @@ from harness.cli.output import (
     LabOption,
     RunsOption,
     command,
-    tell,
+    refuse_options_of_the_group,
 )
 
 rigs_app = typer.Typer(
@@ -53,17 +53,7 @@ def rigs_group(
     """
     if context.invoked_subcommand is None:
         _rigs(lab, runs, every, watch=watch, as_json=as_json)
-    given = [each.opts[0] for each in context.command.params if _is_said(context, each.name or "")]
-    if given:
-        tell(f"error: {', '.join(given)} before {context.invoked_subcommand} is for 'harness rigs' alone")
-        tell(f"say it after: harness rigs {context.invoked_subcommand} … {given[0]} …")
-        raise typer.Exit(ExitCode.USAGE)
-
-
-def _is_said(context: typer.Context, option: str) -> bool:
-    """Whether the person typed it, by the name of its source: typer brings a click of its own."""
-    source = context.get_parameter_source(option)
-    return source is not None and source.name == "COMMANDLINE"
+    refuse_options_of_the_group(context, "rigs")
 
 
 @command

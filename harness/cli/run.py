@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ class RunOptions:
     faults: Sequence[str] = ()
     seed: int | None = None
     cycle: str = ""
+    witnessed: str = ""
     keyword: str = ""
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)  # as harness.execution.narrowing has it
     one_process: bool = False
     answers: Sequence[Path] = ()
     record_answers: Path | None = None
@@ -55,7 +57,7 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
 
     folder = options.runs / run_id
     progress = Progress(quiet=options.as_json)
-    code = pytest.main(_arguments(options, run_id), plugins=[progress, *plugins])
+    code = pytest.main(arguments_of(options, run_id), plugins=[progress, *plugins])
     if code == pytest.ExitCode.USAGE_ERROR:
         return ExitCode.USAGE
     for problem in progress.problems:
@@ -83,7 +85,8 @@ def _of_no_outcomes(code: int) -> ExitCode:
     return ExitCode.INTERRUPTED if code == pytest.ExitCode.INTERRUPTED else ExitCode.BAD
 
 
-def _arguments(options: RunOptions, run_id: str) -> list[str]:
+def arguments_of(options: RunOptions, run_id: str) -> list[str]:
+    """What pytest is called with."""
     # Of pytest's warning that the harness is imported already, nobody wants to know
     arguments = ["-o", "filterwarnings=ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-o", "addopts=", "--import-mode=importlib", "--strict-markers"]
@@ -93,6 +96,7 @@ def _arguments(options: RunOptions, run_id: str) -> list[str]:
     arguments += ["-n", "0" if options.one_process else "rigs"]
     arguments += [f"--lab={options.lab}", f"--runs={options.runs}"]
     arguments += [f"--run-id={run_id}", f"--cycle={options.cycle}"]
+    arguments += [f"--witnessed={options.witnessed}"]
     arguments += [f"--pack={pack}" for pack in options.packs]
     arguments += [f"--fault={fault}" for fault in options.faults]
     arguments += [f"--answers={file}" for file in options.answers]
@@ -103,6 +107,7 @@ def _arguments(options: RunOptions, run_id: str) -> list[str]:
         arguments.append(f"--wait={options.wait}")
     if options.seed is not None:
         arguments.append(f"--seed={options.seed}")
+    arguments += [f"--only-{kind}={word}" for kind, words in options.only.items() for word in words]
     if options.keyword:
         arguments += ["-k", options.keyword]
     return arguments
@@ -136,6 +141,8 @@ def show(summary: dict[str, Any], folder: Path) -> None:
     rows.append(("all", "", *map(summary["counts"].get, outcomes)))
     columns = ("pack", "release", *(name.replace("_", " ") for name in outcomes))
     answer_table(f"run {summary['run_id']}", columns, rows)
+    if summary["left_out"]:
+        tell(f"{summary['left_out']} tests of the packs were not asked for, and are not in the plan")
     ttm = summary["ttm"]
     tell(
         f"TTM: {ttm['covered']} of {ttm['requirements']} requirements covered, "

@@ -17,6 +17,12 @@ COLUMNS: Final = (
     "evidence",
 )  # fmt: skip
 _DEVICE_COLUMNS: Final = {DeviceType(name): f"smets1_{name.lower()}" for name in DeviceType}
+_HELD_BY: Final = {
+    "No": frozenset[str](),
+    "DSP": frozenset({"DSP"}),
+    "Device": frozenset({"Device"}),
+    "DSP & Device": frozenset({"DSP", "Device"}),
+}
 _GRADES: Final = ("confirmed", "supported", "inferred", "unknown")
 
 
@@ -64,8 +70,9 @@ def _check(path: Path, row: Row, problems: Problems) -> None:
         problems.add(
             path, row.line, f"SRV {srv}: found command variant {found!r}, expected 1 to 8", "correct it"
         )
-    for column in ("critical", "non_device"):
+    for column in ("critical", "non_device", "dcc_scheduled"):
         _one_of(path, row, column, ("Yes", "No"), problems)
+    _one_of(path, row, "future_dated", tuple(_HELD_BY), problems)
     for column in _DEVICE_COLUMNS.values():
         _one_of(path, row, column, ("Y", "N", "?"), problems)
     for role in row["user_roles"].split():
@@ -100,4 +107,6 @@ def _request(row: Row) -> ServiceRequest:
         device_types=frozenset(each for each, column in _DEVICE_COLUMNS.items() if row[column] == "Y"),
         unknown_for=frozenset(each for each, column in _DEVICE_COLUMNS.items() if row[column] == "?"),
         evidence=row["evidence"],
+        future_dated=_HELD_BY[row["future_dated"]],
+        dcc_scheduled=row["dcc_scheduled"] == "Yes",
     )

@@ -50,6 +50,7 @@ from harness.domain.lab import (
 
 if TYPE_CHECKING:
     from harness.config.bench import ReadBench
+    from harness.domain.migration import MigrationRules
 
 M = TypeVar("M", bound=BaseModel)
 STATE_VARIABLE: Final = "HARNESS_STATE"
@@ -83,6 +84,7 @@ class LabFiles:
     epcl: Mapping[str, EpclFile]
     environments: Mapping[str, EnvironmentFile]
     catalogue: Mapping[str, ServiceRequest]
+    migration: MigrationRules | None
 
 
 def _read(path: Path, problems: Problems) -> LabFiles:
@@ -101,10 +103,22 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     if lab is None:
         raise FileProblems(problems.found)
     checks.check_lab(document, lab, rigs, environments, problems)
+    migration = _migration(document, lab, dmcs.items, problems)
     return LabFiles(
         document=document, lab=lab, rigs=rigs.items, models=models.items, dmcs=dmcs.items, epcl=epcl.items,
-        environments=environments.items, catalogue=catalogue, benches=benches,
+        environments=environments.items, catalogue=catalogue, benches=benches, migration=migration,
     )  # fmt: skip
+
+
+def _migration(
+    document: Document, lab: LabFile, dmcs: Mapping[str, DmcFile], problems: Problems
+) -> MigrationRules | None:
+    """What migration is judged by, in a lab that tests it."""
+    if lab.migration is None:
+        return None
+    from harness.config.migration import read_migration
+
+    return read_migration((document.path.parent / lab.migration).resolve(), dmcs, problems)
 
 
 def _benches(document: Document, rigs: Mapping[str, RigFile], problems: Problems) -> Mapping[str, ReadBench]:
@@ -191,15 +205,24 @@ class _Building:
             rigs=tuple(self.rig(id_, item) for id_, item in files.rigs.items()),
             dcc=_dcc(lab.dcc, path.parent),
             catalogue={
-                srv: replace(request, command_variant=critical) if request.critical else request
+                srv: self.service(replace(request, command_variant=critical) if request.critical else request)
                 for srv, request in files.catalogue.items()
             },
+            unknown_services=lab.unknown_services,
             ttm=_named(files.document, "ttm"),
             packs=_named(files.document, "packs"),
+            agreed_packs=_named(files.document, "agreed_packs"),
+            migration=files.migration,
             plugins=tuple(lab.plugins),
             evidence_key=lab.evidence.key if lab.evidence else "",
             database=lab.database or "",
         )
+
+    def service(self, request: ServiceRequest) -> ServiceRequest:
+        """The request as this lab has it: for devices marked ``?`` too, where the lab turns these on."""
+        if not self.files.lab.unknown_services:
+            return request
+        return replace(request, device_types=request.device_types | request.unknown_for)
 
     def dmc(self, id_: str, item: DmcFile) -> DeviceModelCombination:
         models = {device_type: self.models[model] for device_type, model in item.models.items()}

@@ -333,12 +333,16 @@ class DccFile(FileModel):
     ch_firmware_alert_code: Annotated[str, StringConstraints(pattern="^(AD1|N[0-9]{1,3})$")] = Field(
         "N56", description="the DCC Alert that tells of a communications hub's new firmware (inferred)"
     )
+    schedule_removal_alert_code: Annotated[str, StringConstraints(pattern="^(AD1|N[0-9]{1,3})$")] = Field(
+        "N57", description="the DCC Alert that tells of a schedule's end with its device (ours)"
+    )
     s1sp_alert_codes: dict[Literal["firmware_distributed", "firmware_not_distributed"], Text] = Field(
         default_factory=dict,
         description="the simulated DCC's S1SPAlertCode for a matter (none is published: ours)",
     )
     refusal_codes: dict[
-        Literal["body", "signature", "counter"], Annotated[str, StringConstraints(pattern="^E[0-9]{1,6}$")]
+        Literal["body", "signature", "counter", "execution_time"],
+        Annotated[str, StringConstraints(pattern="^E[0-9]{1,6}$")],
     ] = Field(
         default_factory=dict,
         description="the simulated DCC's response code for a check whose code is not published (inferred)",
@@ -369,6 +373,16 @@ class LabFile(FileModel):
     catalogue: Text = Field("srv_catalogue.csv", description="the Service Request catalogue")
     ttm: Text = Field("ttm.csv", description="the Test Traceability Matrix")
     packs: Text = Field("../test_packs", description="the folder of test packs")
+    agreed_packs: Text = Field(
+        "agreed_packs.yaml", description="the file of what was agreed with the TAG; none: nothing was"
+    )
+    migration: Text | None = Field(
+        None, description="the file of checks that migration is judged by; without it, none is tested"
+    )
+    unknown_services: bool = Field(
+        False,
+        description="whether SRVs that the catalogue marks ? for a device type are served and tested there",
+    )
     plugins: list[Text] = Field(default_factory=list, description="Python modules with hook implementations")
     dcc: DccFile = Field(description="the connection to the DCC")
     evidence: EvidenceFile | None = Field(None, description="how a run is sealed; without it, unsigned")

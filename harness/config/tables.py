@@ -23,8 +23,13 @@ class Row:
         return self.cells[column]
 
 
-def read_table(path: Path, columns: Sequence[str], problems: Problems) -> tuple[Row, ...]:
-    """The rows of a CSV file with exactly these columns, in any order; or what is wrong, written down."""
+def read_table(
+    path: Path, columns: Sequence[str], problems: Problems, *, more: bool = False
+) -> tuple[Row, ...]:
+    """The rows of a CSV file with these columns, in any order; or what is wrong, written down.
+
+    With ``more``, a file may have columns of its own beside them.
+    """
     text = read_text(path, problems)
     if text is None:
         return ()
@@ -32,7 +37,7 @@ def read_table(path: Path, columns: Sequence[str], problems: Problems) -> tuple[
     rows: list[Row] = []
     try:
         header = [name.strip() for name in next(reader, [])]
-        if not _header_fits(path, header, columns, problems):
+        if not _header_fits(path, header, columns, problems, more):
             return ()
         line = reader.line_num + 1
         for cells in reader:
@@ -47,9 +52,11 @@ def read_table(path: Path, columns: Sequence[str], problems: Problems) -> tuple[
     return tuple(rows)
 
 
-def _header_fits(path: Path, header: list[str], columns: Sequence[str], problems: Problems) -> bool:
+def _header_fits(
+    path: Path, header: list[str], columns: Sequence[str], problems: Problems, more: bool
+) -> bool:
     missing = [name for name in columns if name not in header]
-    unknown = [name for name in header if name not in columns]
+    unknown = [name for name in header if name not in columns and not more]
     for name in unknown:
         problems.add(path, 1, f"unknown column {name!r}", nearest(name, missing or columns))
     for name in missing:

@@ -1,20 +1,25 @@
 """The Test Traceability Matrix of Clause 11: a CSV file of requirements and scenarios that a lab may replace.
 
-The clause cell is empty where a clause number is not known: none is ever invented. The functional groups of
-the shipped matrix follow the DUIS service groups; their names are ours.
+A lab may add columns of its own. Text that a spreadsheet would take for a formula has an apostrophe before
+it in the file (:mod:`harness.config.sheets`). The clause cell is empty where a clause number is not known:
+none is ever invented. The functional groups of the shipped matrix follow the DUIS service groups; their
+names are ours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from harness.config.problems import Problems, nearest
+from harness.config.sheets import plain
 from harness.config.tables import Row, read_table
+from harness.domain.errors import ConfigurationError
 from harness.domain.words import CapabilityRelease, DeviceType
 
 COLUMNS: Final = (
@@ -42,6 +47,15 @@ class Requirement:
     evidence: str  # how well it is known that the requirement holds for SMETS1
     line: int
 
+    @property
+    def stamp(self) -> str:
+        """A digest of what the requirement says and how it is to be tested, 16 hex digits.
+
+        A test that was written against another text is suspect (:mod:`harness.config.ttm_links`).
+        """
+        text = "\0".join((self.requirement, self.scenario))
+        return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Ttm:
@@ -59,6 +73,20 @@ class Ttm:
         """The functional groups, in the order in which the file first names them."""
         return tuple(dict.fromkeys(row.functional_group for row in self.rows))
 
+    def only(self, *, group: str = "", source: str = "") -> Ttm:
+        """The rows of a functional group and a source, each named by a part of its words.
+
+        :class:`ConfigurationError` where no row is of them.
+        """
+        rows = self.rows
+        for part, column in ((group, "functional_group"), (source, "source")):
+            there = dict.fromkeys(getattr(row, column) for row in rows)
+            rows = tuple(row for row in rows if part.casefold() in getattr(row, column).casefold())
+            if not rows:
+                what = f"no requirement of {self.file.name} has {part!r} in its {column.replace('_', ' ')}"
+                raise ConfigurationError(what, remedy=nearest(part, there))
+        return Ttm(self.file, rows)
+
     def nearest(self, id_: str) -> str:
         """What to do about an id that the matrix lacks, such as ``did you mean 'TTM-7.2-E-01'?``."""
         say = nearest(id_, self.by_id)
@@ -71,8 +99,19 @@ def load_ttm(path: Path, *, srvs: Collection[str] | None = None) -> Ttm:
     Raises :class:`~harness.domain.errors.ConfigurationError` naming file and line of every wrong cell.
     """
     problems = Problems()
+    read = read_table(path, COLUMNS, problems, more=True)
+    rows = (Row(row.line, {name: plain(cell) for name, cell in row.cells.items()}) for row in read)
+    found = requirements(path, rows, srvs, problems)
+    problems.tell()
+    return Ttm(path, found)
+
+
+def requirements(
+    path: Path, read: Iterable[Row], srvs: Collection[str] | None, problems: Problems
+) -> tuple[Requirement, ...]:
+    """What rows say, as far as they are right; what is wrong is written down."""
     rows: dict[str, Requirement] = {}
-    for row in read_table(path, COLUMNS, problems):
+    for row in read:
         if row["id"] in rows:
             message = f"id {row['id']!r} stands twice, first on line {rows[row['id']].line}"
             problems.add(path, row.line, message, "give each requirement its own")
@@ -81,8 +120,7 @@ def load_ttm(path: Path, *, srvs: Collection[str] | None = None) -> Ttm:
         _check(path, row, srvs, problems)
         if len(problems.found) == before:
             rows[row["id"]] = _requirement(row)
-    problems.tell()
-    return Ttm(path, tuple(rows.values()))
+    return tuple(rows.values())
 
 
 def _check(path: Path, row: Row, srvs: Collection[str] | None, problems: Problems) -> None:

@@ -28,6 +28,7 @@ class Place(StrEnum):
     CH = "ch"
     S1SP = "s1sp"
     GATEWAY = "gateway"
+    MIGRATION = "migration"  # its parties: device_drivers.simulated.migration says what passes where
 
 
 class Point(StrEnum):
@@ -39,13 +40,18 @@ class Point(StrEnum):
     TICK = "tick"  # item: the quantity counted ("active_import", "gas_volume", …); value: the increment
     LOG = "log_entry"  # item: the log's name; value: the entry (a tuple); DROP loses the entry
     POWER = "kept_over_power_cut"  # item: "state"; value: mapping of what is kept; returned mapping is kept
+    INTAKE = "intake"  # gateway; item: "xml"; value: the bytes posted, unparsed; or "tls": its SSL context
     REQUEST = "request"  # item: the SRV; value: the request as received (gateway, s1sp)
     RESPONSE = "response"  # item: the SRV; value: the response before it is signed (s1sp, gateway)
     ALERT = "alert"  # item: the alert code; value: the alert; DROP: never raised
     DELIVERY = "delivery"  # item: "response" or "alert"; value: tuple of XML messages to post, () for none
-    CHECK = (
-        "check"  # item: the gateway's or S1SP's check ("signature", "counter", …); value: its refusal or ""
-    )
+    SCHEDULE = "schedule"  # what the gateway does at a time of its own; items: gateway/timetable.py
+    CHECK = "check"  # item: what is checked ("signature", "counter", …); value: the refusal or "", or a flag
+    STORE = "stored"  # item: "settings"; value: mapping of what takes effect at once; DROP: nothing does
+    EVENT = "event"  # item: its code, four hex digits; value: tuple of the codes that happen, () for none
+    MONEY = "money"  # item: why an account moves; value: how much; DROP: it does not
+    SUPPLY = "supply"  # item: the state of a meter's supply; value: whether anything can flow then
+    WAKE = "wake"  # item: type of a device that sleeps; value: timedelta until it listens; DROP: never
 
 
 class _Drop:
@@ -77,7 +83,8 @@ class Fault:
     point: Point
     description: str
     intercept: Callable[[Seen], Any]
-    srvs: tuple[str, ...] = ()  # the SRVs whose tests have reason to notice; () for any
+    srvs: tuple[str, ...] = ()  # the SRVs whose tests have reason to notice
+    groups: tuple[str, ...] = ()  # and the functional groups, for what is about no SRV; both () for any test
 
 
 @dataclass(slots=True)

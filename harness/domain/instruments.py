@@ -203,8 +203,14 @@ class Bench(Protocol):
 class Forgery:
     """How a request is to be wrong on purpose. Each field left alone is done rightly."""
 
-    signature: str = ""  # "broken", "missing" or "stranger" (a key that the DCC does not know)
-    counter: str = ""  # "replayed": the last counter again
+    # "broken", "missing", "stranger" (a key that the DCC does not know); by the User's own certificate that
+    # is "expired", "early" (not valid yet), "revoked" or the "successor" of what is notified; by the User's
+    # name and "another role"'s key
+    signature: str = ""
+    party: str = ""  # "another party": a supplier whom the DCC knows, with another's devices
+    alteration: str = ""  # of harness.domain.misuse.Alteration, and ``detail`` where it needs one
+    detail: str = ""
+    counter: str = ""  # "replayed": the last counter again; "lowered": one of long ago
     command_variant: int | None = None
     service_reference: str = ""
     service_reference_variant: str = ""  # another SRV than the body's
@@ -231,6 +237,7 @@ class ServiceResponse:
     elapsed: timedelta  # lab time from sending to the response
     problems: tuple[str, ...]  # what is wrong with the message itself: schema, signatures, correlation
     xml: bytes = field(repr=False)
+    sent: bytes = field(default=b"", repr=False)  # the request, as it went
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +259,27 @@ class Certified:
     eui: str
     certificate: bytes
     issuer: bytes  # the certificate of who issued it; empty where the lab does not hold that
+
+
+class Pending(Protocol):
+    """A request on its way, whose response comes at a time of its own: a future-dated one."""
+
+    @property
+    def request_id(self) -> str:
+        """``originator:target:counter``."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the DCC accepted it (``I99``), and a response is to come."""
+
+    def response(self) -> ServiceResponse | None:
+        """The response, if it has come; of a request that was refused, the refusal."""
+
+    def wait(self, within: timedelta) -> ServiceResponse:
+        """Let lab time pass until the response comes; :class:`DeviceTimeout` if it is late."""
+
+    def abandon(self) -> None:
+        """Wait no longer: a response that comes now is a stray."""
 
 
 class ServiceUser(Protocol):
@@ -281,11 +309,26 @@ class ServiceUser(Protocol):
         ``within`` (default: the lab's limit), or none, is a :class:`DeviceTimeout`.
         """
 
+    def send(
+        self, srv: str, target: Device | str, body: Body = None, *, role: UserRole | None = None
+    ) -> Pending:
+        """Send and do not wait; ``role`` as in :meth:`request`."""
+
+    def scheduled(self, schedule: int, device: Device) -> tuple[ServiceResponse, ...]:
+        """What a schedule of the DCC (SRV 5.1) has brought of a device so far, in order of arrival.
+
+        Such a response answers no request: ``request_id`` and ``acknowledgement`` are empty. One under a
+        schedule that this run has not created, or has deleted, is a stray.
+        """
+
     def vend(self, meter: Device, pence: int) -> str:
         """A UTRN (20 digits) that tops the meter up by so many pence; each is good once."""
 
-    def certified(self, role: UserRole) -> Certified:
-        """Who the lab is towards the DCC in a User Role, as SRV 6.15.1 and 6.24.1 are about it."""
+    def certified(self, role: UserRole, *, successor: bool = False) -> Certified:
+        """Who the lab is towards the DCC in a User Role, as SRV 6.15.1 and 6.24.1 are about it.
+
+        Of a supplier of a simulated lab also by its next certificate, a good one that is not notified yet.
+        """
 
     def alert(self, code: str, device: Device, *, since: datetime, within: timedelta | None = None) -> Alert:
         """The first alert of that code from the device after ``since``; :class:`DeviceTimeout` if none."""

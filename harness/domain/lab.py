@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.domain.bench import ModbusBenchSettings
+from harness.domain.migration import MigrationRules
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
 
 
@@ -77,6 +78,8 @@ class ServiceRequest:
     device_types: frozenset[DeviceType]  # marked Y for SMETS1
     unknown_for: frozenset[DeviceType]  # marked ? : off unless a lab turns it on
     evidence: str
+    future_dated: frozenset[str] = frozenset()  # who may hold it until its time: "DSP", "Device"
+    dcc_scheduled: bool = False  # whether SRV 5.1 may name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +237,7 @@ class DccLink:
     alert_limit_seconds: float = 180.0
     s1sp_alert_code: str = "N55"  # inferred: the DCC Alert that carries an S1SP Alert
     ch_firmware_alert_code: str = "N56"  # inferred: the DCC Alert that tells of a hub's firmware
+    schedule_removal_alert_code: str = "N57"  # ours: the DCC Alert that tells of a schedule's end
     s1sp_alert_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: matter → S1SPAlertCode
     refusal_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: check → code
     tls: Mapping[str, str] = field(default_factory=dict)
@@ -255,6 +259,9 @@ class Lab:
     catalogue: Mapping[str, ServiceRequest]
     ttm: Path
     packs: Path
+    agreed_packs: Path = Path("agreed_packs.yaml")  # with the TAG; it need not be there
+    migration: MigrationRules | None = None  # none: migration is not tested in this lab
+    unknown_services: bool = False  # whether SRVs are tested where the catalogue marks ?
     plugins: tuple[str, ...] = ()
     evidence_key: str = ""  # reference of the key that seals runs; empty: a lab of twins makes its own
     # Where leases and healths are kept: a URL without a password, or a reference of one that may have one.

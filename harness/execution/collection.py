@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from harness.domain.errors import UsageError
 from harness.execution.context import Settings
-from harness.execution.planning import CASE, Case, cases
+from harness.execution.narrowing import Narrowing
+from harness.execution.planning import CASE, Case, cases, switched_off
+
+COLLECTION: Final = "smets1-collection"
+"""Name of the plugin."""
 
 
 class PackCollection:
@@ -17,6 +22,8 @@ class PackCollection:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._case: Case | None = None  # of the test in hand
+        self.planned = 0  # tests that the packs plan, before the command line narrows them
+        self.switched_off = 0  # test functions of SRVs that the lab does not turn on
         home = str(settings.lab.packs.resolve().parent)
         if home not in sys.path:  # so that test modules can import what they share
             sys.path.insert(0, home)
@@ -47,13 +54,21 @@ class PackCollection:
                 self._settings.lab,
             )
         )
+        self.switched_off += not found and switched_off(definition, self._settings.lab)
         metafunc.parametrize(CASE, found, ids=[case.id for case in found], indirect=True)
 
+    @pytest.hookimpl(tryfirst=True)  # pytest's -k narrows what is left
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what is not planned (pytest makes a placeholder where there are no plannings)."""
-        left_out = [item for item in items if not _is_planned(item)]
-        items[:] = [item for item in items if _is_planned(item)]
-        config.hook.pytest_deselected(items=left_out)
+        planned = [item for item in items if _is_planned(item)]
+        self.planned = len(planned)
+        try:
+            wanted = Narrowing.of(config).wanted(planned)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        kept = set(wanted)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = wanted
 
 
 def _is_planned(item: pytest.Item) -> bool:

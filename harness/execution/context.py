@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.domain.lab import Lab
 from harness.domain.operator import PreparedAnswer
 from harness.domain.packs import Pack
 from harness.hooks import RunContext
+from harness.records.plan import PlannedPack
 
 WORKER_INPUT = "smets1_harness"
 """Key under which the context travels in xdist's ``workerinput``."""
@@ -32,8 +34,11 @@ class Settings:
     run: RunContext
     started: datetime  # aware UTC
     cycle: str = ""
+    planned_packs: tuple[PlannedPack, ...] = ()  # the packs as the plan has them
+    witness: str = ""  # who witnesses the run; empty: nobody
     answers: tuple[PreparedAnswer, ...] = ()  # to what tests ask of the engineer
     owner: str = ""  # the person for whom the run holds its rigs
+    exports: bool = True  # made when it ends
     wait: float = math.inf  # seconds that a rig is waited for which somebody else has
 
     @property
@@ -41,15 +46,32 @@ class Settings:
         """The run folder."""
         return self.run.folder
 
+    def pack(self) -> bytes:
+        """For the way to the workers: the same bytes for each."""
+        return pickle.dumps(self)
+
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def unpack(packed: bytes) -> Settings:
+        """The way back, gone once where workers are forked from a process that has gone it."""
+        settings = pickle.loads(packed)  # noqa: S301  # from our own controller, over its pipe
+        assert isinstance(settings, Settings)
+        return settings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContext:
     """What a worker is given: the run, its own rig, and where the run's shared services are."""
 
-    settings: Settings
+    packed_settings: bytes
     rig: str
     arguments: tuple[str, ...]  # what to collect, as the controller does
     services: Mapping[str, Any]
+
+    @property
+    def settings(self) -> Settings:
+        """The run."""
+        return Settings.unpack(self.packed_settings)
 
     def pack(self) -> bytes:
         """For the way to the worker: execnet carries bytes between processes of one host and user."""

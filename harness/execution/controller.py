@@ -13,7 +13,6 @@ import pytest
 from harness.config.ttm import Requirement
 from harness.domain.errors import HarnessError, LabFault, UsageError
 from harness.domain.lab import Rig
-from harness.domain.packs import Pack
 from harness.execution.context import Settings
 from harness.execution.planning import planned_test
 from harness.execution.resumption import Resumption
@@ -21,7 +20,7 @@ from harness.hooks import LabServices
 from harness.records.canonical import digest_of_file
 from harness.records.exports import make_exports
 from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
-from harness.records.plan import Plan, PlannedPack, PlannedTest
+from harness.records.plan import Plan, PlannedTest
 from harness.records.recording import RecordFault, recording
 from harness.records.run_lock import RunLock
 
@@ -76,8 +75,13 @@ class Controller:
             self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
         return self._services.addresses if self._services else {}
 
-    def freeze(self, items: list[pytest.Item]) -> Plan:
-        """Write the plan of the collected items, and at once what cannot run at all."""
+    def freeze(
+        self, items: list[pytest.Item], narrowed: Mapping[str, tuple[str, ...]], left_out: int
+    ) -> Plan:
+        """Write the plan of the collected items, and at once what cannot run at all.
+
+        ``narrowed`` is what was asked for, by kind; ``left_out`` is how many tests that left out.
+        """
         settings = self.settings
         tests = _planned_tests(items, settings, self._ttm)
         self.plan = Plan.of_lab(
@@ -86,10 +90,13 @@ class Controller:
             created=settings.started,
             seed=settings.run.seed,
             test_phase=settings.packs[0].test_phase,
-            packs=[_planned(pack) for pack in settings.packs],
+            packs=settings.planned_packs,
+            witness=settings.witness,
             tests=tests,
             faults=settings.run.faults,
             cycle=settings.cycle,
+            narrowed=narrowed,
+            left_out=left_out,
         )
         self.plan.write(settings.folder)
         self._begin_journal(self.plan)
@@ -169,6 +176,8 @@ class Controller:
             return
         finally:
             journal.close()
+        if not self.settings.exports:
+            return
         renderers = self._hooks.hook.harness_renderers()
         folder = self.settings.folder
         for failed in make_exports(renderers, folder, self.settings.lab):
@@ -190,17 +199,6 @@ def _planned_tests(
     if wrong:
         raise pytest.UsageError(*dict.fromkeys(wrong))
     return tests
-
-
-def _planned(pack: Pack) -> PlannedPack:
-    return PlannedPack(
-        name=pack.name,
-        version=pack.version,
-        digest=pack.digest,
-        kind=pack.kind,
-        capability_release=pack.release,
-        test_phase=pack.test_phase,
-    )
 
 
 def _point_at(settings: Settings) -> None:

@@ -17,14 +17,16 @@ from harness.domain.errors import LabFault
 from harness.domain.words import AttemptResult, Outcome
 from harness.execution.attempts import Ended, lab_fault_of
 from harness.execution.chains import in_order
+from harness.execution.collection import COLLECTION, PackCollection
 from harness.execution.context import WORKER_INPUT, WorkerContext
 from harness.execution.controller import BY_OUTCOMES, Controller, as_usage_error, rigs_in_use
 from harness.execution.deadline import hung_in
 from harness.execution.interruption import Interruption
+from harness.execution.narrowing import asked_for
 from harness.execution.planning import planned_id
 from harness.execution.rig_news import RigNews
 from harness.execution.scheduler import RigScheduler
-from harness.records.plan import PlannedTest
+from harness.records.plan import PlannedTest, notices
 from harness.records.recording import RecordFault
 from harness.records.run import read_run
 
@@ -45,6 +47,7 @@ class ControllerPlugin:
         self._scheduler: RigScheduler | None = None
         self._rigs = {rig.id: rig.dmc.id for rig in rigs_in_use(controller.settings, controller.resumption)}
         self._free = deque(self._rigs)
+        self._packed_settings = controller.settings.pack() if distributed else b""
         self._rig_of_worker: dict[str, str] = {}
         self._blocked: list[str] = []
         self._ended = "completed"
@@ -78,16 +81,21 @@ class ControllerPlugin:
             raise pytest.UsageError(
                 f"nothing is run: {session.testsfailed} of the packs' modules cannot be collected"
             )
-        self._freeze(session.items)
+        self._freeze(session.items, session.config)
         return result
 
-    def _freeze(self, items: list[pytest.Item]) -> None:
+    def _freeze(self, items: list[pytest.Item], config: pytest.Config) -> None:
         resumption = self.controller.resumption
+        collection: PackCollection = config.pluginmanager.getplugin(COLLECTION)
         if not items and resumption is None:
-            raise pytest.UsageError("the packs plan no test on any EPCL entry of this lab")
+            raise pytest.UsageError(
+                "no planned test is all that was asked for"
+                if collection.planned
+                else "the packs plan no test on any EPCL entry of this lab" + _turned_off(collection)
+            )
         with as_usage_error():
             if resumption is None:
-                self.controller.freeze(items)
+                self.controller.freeze(items, asked_for(config), collection.planned - len(items))
             else:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
             durations = self.controller.pool.durations
@@ -95,6 +103,10 @@ class ControllerPlugin:
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)
         items[:] = sorted(to_run, key=lambda item: place[item.nodeid])
+
+    def pytest_report_header(self) -> list[str]:
+        """Where pytest itself shows the run: in what its packs are not what was agreed with the TAG."""
+        return list(notices(self.controller.settings.planned_packs))
 
     # -- xdist -------------------------------------------------------------------------------------
 
@@ -105,7 +117,7 @@ class ControllerPlugin:
         rig = self._free.popleft()
         self._rig_of_worker[node.gateway.id] = rig
         context = WorkerContext(
-            settings=self.controller.settings,
+            packed_settings=self._packed_settings,
             rig=rig,
             arguments=self._arguments,
             services=self.controller.services(),
@@ -302,3 +314,12 @@ class ControllerPlugin:
 
 def _nothing(*_: str) -> None:
     """Nobody wants to be told."""
+
+
+def _turned_off(collection: PackCollection) -> str:
+    if not collection.switched_off:
+        return ""
+    return (
+        f": {collection.switched_off} of their tests are of SRVs that the catalogue marks unknown (?) for "
+        "SMETS1; a lab whose devices serve them says unknown_services: true in its lab file"
+    )

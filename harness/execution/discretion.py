@@ -6,18 +6,14 @@ from collections.abc import Generator
 
 import pytest
 
-from harness.domain.lab import Lab
-from harness.records.redaction import hidden, hide_secrets_of
+from harness.records.redaction import hidden
 
 
 class Discretion:
-    """Takes the lab's secrets out of each report: traceback, what was printed or logged, and our own words.
+    """Takes known secrets out of each report: traceback, what was printed or logged, and our own words.
 
     Journals and evidence see to themselves (:mod:`harness.records.redaction`).
     """
-
-    def __init__(self, lab: Lab) -> None:
-        hide_secrets_of(lab)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -20,6 +20,8 @@ from harness.domain.instruments import (
     RigInHand,
     ServiceUser,
 )
+from harness.domain.migration import Migration
+from harness.domain.misuse import Adversary
 from harness.domain.operator import PreparedAnswer
 from harness.domain.words import DeviceType
 from harness.execution.attempts import AttemptRecorder
@@ -77,6 +79,21 @@ class PackFixtures:
     def user(self, rig: RigInHand) -> ServiceUser:
         """The service user simulator of Clause 17.1."""
         return rig.user
+
+    @pytest.fixture
+    def adversary(self, rig: RigInHand) -> Iterator[Adversary]:  # noqa: ARG002 - it must be open
+        """Who misuses the rig and the lab's interfaces on purpose, for security tests."""
+        adversary = self._keeper.adversary()
+        yield adversary
+        if (close := getattr(adversary, "close", None)) is not None:
+            close()
+
+    @pytest.fixture
+    def migration(self, rig: RigInHand, planned_case: Case) -> Iterator[Migration]:  # noqa: ARG002 - it must be open
+        """The parties of migration; the installation is with its SMSO, and enrolled again after the test."""
+        migration = self._keeper.migration(planned_case.entry)
+        yield migration
+        migration.close()
 
     @pytest.fixture
     def bench(self, rig: RigInHand) -> Bench:

@@ -50,7 +50,8 @@ def fork_workers(config: pytest.Config, settings: Settings) -> None:
     """Let it collect, and let xdist's workers be forked from it; ``config.args`` is what is collected."""
     if (server := config.stash.get(_SERVER, None)) is None:
         return
-    context = WorkerContext(settings=settings, rig="", arguments=tuple(config.args), services={})
+    collected = tuple(config.args)
+    context = WorkerContext(packed_settings=settings.pack(), rig="", arguments=collected, services={})
     arguments = [str(argument) for argument in config.invocation_params.args]
     with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
         server.prepare(arguments, {WORKER_INPUT: context.pack()})

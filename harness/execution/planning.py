@@ -107,8 +107,11 @@ def cases(
     types = _device_types(node)
     each = "meter" in fixtures
     srvs = marked(node, "srv")
+    waits = any(node.iter_markers("days_of_lab_time"))
     for pack in (pack for pack in packs if pack.selects(module, function)):
         for entry in filter(pack.is_for, lab.epcl):
+            if waits and not all(rig.simulation for rig in lab.rigs_of(entry.dmc.id)):
+                continue
             for device in types if each else types[:1]:
                 needed = (device,) if each else types
                 if all(entry.dmc.has(type_) for type_ in needed) and _served(node, srvs, device, lab):
@@ -136,6 +139,14 @@ def _served(node: Any, srvs: Iterable[str], device: DeviceType, lab: Lab) -> boo
         raise pytest.UsageError(f"{node.nodeid}: the SRV catalogue has no {', '.join(missing)}")
     rows = [lab.catalogue[srv] for srv in srvs]
     return all(row.non_device or device in row.device_types for row in rows)
+
+
+def switched_off(node: Any, lab: Lab) -> bool:
+    """Whether a test is of an SRV that the catalogue marks unknown, in a lab that does not turn these on."""
+    if lab.unknown_services:
+        return False
+    types, srvs = set(_device_types(node)), marked(node, "srv")
+    return any(types & lab.catalogue[srv].unknown_for for srv in srvs if srv in lab.catalogue)
 
 
 def planned_id(item: pytest.Item) -> str:
@@ -181,8 +192,8 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
         not_run="" if rigs else f"no rig of DMC {case.entry.dmc.id} in lab {lab.name}",
         stage=stage,
         stage_order=stage_order,
-        expected=_marked_seconds(item, EXPECTED) or case.pack.expected or GUESS,
-        state=_marked_word(item, STATE),
+        expected=_marked_seconds(item, EXPECTED) or case.pack.guess(item.path, function.__name__) or GUESS,
+        state=_marked_word(item, STATE) or case.pack.state,
     )
 
 

@@ -21,7 +21,9 @@ _MARKS = (
     "srv(variant, ...): the Service Reference Variants that the test uses",
     "devices(type, ...): the device types that the test is about or needs",
     "duis_schema: rests on the DCC's check against the schema; not planned on a simulated lab without it",
+    "days_of_lab_time: waits for days; planned only where the lab time of every rig of the DMC jumps",
     "functional_group(name): the functional group of the heatmap",
+    "reads_no_device(why): what it asserts no device holds, so it looks at none",
     "deadline(seconds): how long, in real time, the test may last before it is stopped",
     "expected(seconds): a first guess how long the test lasts; measured durations outweigh it",
     "stage(name): the stage of its pack's order that the test belongs to, on one installation",
@@ -45,8 +47,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--cycle", default="", help="the test cycle that the run belongs to")
     group.addoption(
+        "--witnessed",
+        default="",
+        metavar="WHO",
+        help="who witnesses the run: it starts only if its packs are what was agreed with the TAG",
+    )
+    group.addoption(
         "--fault", action="append", default=[], metavar="NAME", help="switch a twin fault on (repeatable)"
     )
+    group.addoption(
+        "--no-exports",
+        action="store_true",
+        help="leave the exports at the end of the run to who wants them: harness ttm heatmap RUN",
+    )
+    for kind in ("entry", "srv", "group", "device", "test"):  # harness.execution.narrowing's
+        group.addoption(
+            f"--only-{kind}",
+            action="append",
+            default=[],
+            metavar=kind.upper(),
+            help=f"of what is planned, only this {kind} (repeatable)",
+        )
     group.addoption(
         "--answers",
         action="append",

@@ -16,7 +16,9 @@ from harness.domain.baseline import baseline_kept
 from harness.domain.errors import ConfigurationError, HarnessError, LabFault
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.instruments import RigInHand
-from harness.domain.lab import Lab, Rig
+from harness.domain.lab import EpclEntry, Lab, Rig
+from harness.domain.migration import Migration
+from harness.domain.misuse import Adversary
 from harness.execution.context import Settings
 from harness.execution.rig_news import RigNews
 from harness.execution.tenancy import Tenancy
@@ -218,6 +220,44 @@ class RigKeeper:
             self._unusable.add(rig)
         doubtful = self.tenancy.is_of_the_lease(error) or getattr(error, "suspect", False)
         self.tenancy.give_back(dirty=str(error) if doubtful else "")
+
+    def adversary(self) -> Adversary:
+        """Who misuses the rig in hand on purpose; :class:`ConfigurationError` where no plugin brings one."""
+        found: Adversary | None = self._hooks.hook.harness_adversary(
+            lab=self._settings.lab,
+            rig=self._in_hand,
+            services=self._services(),
+            trace=self.trace,
+            fence=self._fence or unfenced,
+        )
+        if found is None:
+            raise ConfigurationError("no plugin brings an adversary", remedy="install one that does")
+        return found
+
+    def migration(self, entry: EpclEntry) -> Migration:
+        """The parties of migration, with the installation in hand given to its SMSO.
+
+        Raises :class:`LabFault` in a lab without rules for it, and for a rig that no plugin can migrate.
+        """
+        settings, rig = self._settings, self._in_hand
+        assert rig is not None
+        found: Migration | None = None
+        if settings.lab.migration is not None:
+            found = self._hooks.hook.harness_migration(
+                lab=settings.lab,
+                rig=rig,
+                entry=entry,
+                services=self._services(),
+                trace=self.trace,
+                fence=self._fence or unfenced,
+            )
+        if found is None:
+            raise LabFault(
+                f"rig {rig.rig.id}: nobody in this lab can migrate its installation",
+                remedy="name its rules in the lab file, and a plugin where the parties are no twins",
+                suspect=False,
+            )
+        return found
 
     def check(self) -> None:
         """Return if the rig in hand, where there is one, has been ours since it was opened; else raise."""

@@ -11,7 +11,8 @@ from harness.config import load_lab
 from harness.config.answers import load_answers
 from harness.config.packs import find_packs
 from harness.config.ttm import load_ttm
-from harness.execution.collection import PackCollection
+from harness.execution.agreement import planned_packs, refuse_unagreed
+from harness.execution.collection import COLLECTION, PackCollection
 from harness.execution.context import Settings, new_run_id
 from harness.execution.controller import Controller, as_usage_error, rigs_in_use
 from harness.execution.controller_plugin import ControllerPlugin
@@ -45,7 +46,7 @@ def set_up_controller(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         modules = (module for pack in settings.packs for module in pack.modules)
         config.args = [str(module) for module in dict.fromkeys(modules)]
-    config.pluginmanager.register(PackCollection(settings), "smets1-collection")
+    config.pluginmanager.register(PackCollection(settings), COLLECTION)
     if config.option.collectonly:  # shows what would be planned; no run, no record
         return
     distributed = _distributed(config)
@@ -92,9 +93,15 @@ def _read_settings(config: pytest.Config) -> Settings:
     hide_secrets_of(lab)
     seed = config.getoption("seed")
     run_id = config.getoption("run_id") or new_run_id()
+    packs = find_packs(lab.packs, config.getoption("pack"))
+    planned = planned_packs(packs, lab, config.getoption("cycle"))
+    if witness := config.getoption("witnessed"):
+        refuse_unagreed(planned)
     return Settings(
         lab=lab,
-        packs=find_packs(lab.packs, config.getoption("pack")),
+        packs=packs,
+        planned_packs=planned,
+        witness=witness,
         run=RunContext(
             run_id=run_id,
             folder=Path(config.getoption("runs")).resolve() / run_id,
@@ -106,4 +113,5 @@ def _read_settings(config: pytest.Config) -> Settings:
         answers=load_answers(map(Path, config.getoption("answers"))),
         owner=config.getoption("operator") or login_name(),
         wait=config.getoption("wait"),
+        exports=not config.getoption("no_exports"),
     )

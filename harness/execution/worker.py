@@ -11,7 +11,7 @@ import pluggy
 import pytest
 
 from harness.execution.attempts import AttemptRecorder
-from harness.execution.collection import PackCollection
+from harness.execution.collection import COLLECTION, PackCollection
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
 from harness.execution.deadline import Deadlines
 from harness.execution.desk import DESK
@@ -21,10 +21,17 @@ from harness.execution.interruption import leave_the_terminals_group
 from harness.execution.rig_keeper import RigKeeper
 from harness.execution.worker_loop import WorkerLoop
 from harness.hooks import plugin_manager
+from harness.records.redaction import hide_secrets_of
 from harness.records.run_lock import work_on
 
 FIXTURES: Final = "smets1-fixtures"
-_NEEDED: Final = ("harness.rigs.pool", "sqlalchemy.dialects.sqlite")  # by a worker when it asks for its rig
+_NEEDED: Final = (  # by a worker when it asks for its rig
+    "harness.rigs.durations",
+    "harness.rigs.health",
+    "harness.rigs.leases",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+)
 
 
 def set_up_worker(config: pytest.Config) -> None:
@@ -33,8 +40,9 @@ def set_up_worker(config: pytest.Config) -> None:
     Without a rig it is what workers are forked from (:mod:`harness.execution.fork_template`).
     """
     context = _context(config)
+    hide_secrets_of(context.settings.lab)
     config.args = list(context.arguments)
-    config.pluginmanager.register(PackCollection(context.settings), "smets1-collection")
+    config.pluginmanager.register(PackCollection(context.settings), COLLECTION)
     config.pluginmanager.register(PackFixtures(), FIXTURES)
     if context.rig:
         take_up(config)
@@ -81,7 +89,7 @@ def run_tests_here(
 
     ``desk`` is where questions to the engineer go; empty without a terminal.
     """
-    config.pluginmanager.register(Discretion(settings.lab), "smets1-discretion")
+    config.pluginmanager.register(Discretion(), "smets1-discretion")
     keeper = RigKeeper(settings, services, hooks, bound=rig)
     recorder = AttemptRecorder(settings, keeper, f"rig-{rig}" if rig else "alone")
     config.pluginmanager.register(recorder, "smets1-attempts")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.lab import DeviceModelCombination, Environment, EpclEntry, Lab, Rig
+from harness.domain.packs import PackStanding
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
 from harness.records.canonical import canonical, digest_of_file
 from harness.records.recording import recording
@@ -50,7 +51,10 @@ class PlannedTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPack:
-    """A Test Pack as it stood when the run was planned; ``digest`` covers all that it selects."""
+    """A Test Pack as it stood when the run was planned; ``digest`` covers all that it selects.
+
+    ``departures`` says where the run is not what was agreed: of the pack, its environment, its cycle.
+    """
 
     name: str
     version: str
@@ -58,6 +62,9 @@ class PlannedPack:
     kind: PackKind
     capability_release: CapabilityRelease
     test_phase: TestPhase
+    standing: PackStanding = PackStanding.NOT_AGREED
+    agreement: str = ""  # the reference of the TAG's agreement to it, or to what it differs from
+    departures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,9 @@ class Plan:
     epcl_entries: tuple[PlannedEntry, ...]
     rigs: tuple[PlannedRig, ...]
     tests: tuple[PlannedTest, ...] = field(repr=False)
+    narrowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what was asked for, by kind
+    left_out: int = 0  # tests that the packs plan, and that were not asked for
+    witness: str = ""  # who witnesses the run (Clause 13.15); empty: nobody
 
     @classmethod
     def of_lab(
@@ -154,6 +164,9 @@ class Plan:
         tests: Iterable[PlannedTest],
         faults: Iterable[str] = (),
         cycle: str = "",
+        narrowed: Mapping[str, tuple[str, ...]] | None = None,
+        left_out: int = 0,
+        witness: str = "",
     ) -> Plan:
         """The plan of these tests on a lab, with the DMCs, EPCL entries and rigs that they concern."""
         planned = tuple(tests)
@@ -173,6 +186,9 @@ class Plan:
             epcl_entries=tuple(PlannedEntry.of(entry) for entry in lab.epcl if entry.id in entries),
             rigs=tuple(PlannedRig.of(rig) for rig in lab.rigs if rig.dmc.id in dmcs),
             tests=planned,
+            narrowed=dict(narrowed or {}),
+            left_out=left_out,
+            witness=witness,
         )
 
     def __post_init__(self) -> None:
@@ -185,6 +201,11 @@ class Plan:
     def by_id(self) -> Mapping[str, PlannedTest]:
         """The planned tests by id, in the order of the plan."""
         return {test.id: test for test in self.tests}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Where the packs are not what was agreed with the TAG: what stands at the top of every report."""
+        return notices(self.packs)
 
     @cached_property
     def content(self) -> bytes:
@@ -237,6 +258,16 @@ class Plan:
                 f"{path}: {place}: {first['msg']}", remedy="a plan is never edited; restore the file"
             ) from None
         return plan
+
+
+def notices(packs: Iterable[PlannedPack]) -> tuple[str, ...]:
+    """A line for all packs that were never agreed, and one for each thing that is not as it was agreed."""
+    given = tuple(packs)
+    never = [pack.name for pack in given if pack.standing is PackStanding.NOT_AGREED]
+    lines = [f"not agreed with the TAG: {', '.join(never)}"] if never else []
+    for pack in given:
+        lines += (f"{pack.name} {pack.version}: {departure}" for departure in pack.departures)
+    return tuple(lines)
 
 
 def content_of(folder: Path) -> bytes:

@@ -188,6 +188,7 @@ def _write_surroundings(target: Path, record: RunRecord) -> None:
         "TAG.agreement": plan.environment.tag_agreement or "none",
         "Test.Phase": plan.test_phase.value,
         "Cycle": plan.cycle or "none",
+        "Witness": plan.witness or "none",
         "Seed": str(plan.seed),
         "Faults": ", ".join(plan.faults) or "none",
         "Plan.digest": plan.digest,
@@ -195,7 +196,9 @@ def _write_surroundings(target: Path, record: RunRecord) -> None:
     facts |= {
         f"DCC.{system.replace(' ', '.')}": version for system, version in plan.environment.dcc_systems.items()
     }
-    facts |= {f"Pack.{pack.name}": f"{pack.version} ({pack.digest[:12]})" for pack in plan.packs}
+    facts |= {
+        f"Pack.{pack.name}": f"{pack.version} ({pack.digest[:12]}), {pack.standing}" for pack in plan.packs
+    }
     lines = [f"{name} = {_property(value)}\n" for name, value in facts.items()]
     (target / "environment.properties").write_text("".join(lines), encoding="utf-8")
     executor = {"name": "SMETS1 harness", "type": "smets1-harness", "buildName": plan.run_id}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.config.ttm import load_ttm
+from harness.config.ttm_links import read_links
 from harness.domain.lab import Lab
 from harness.records.run import RunRecord, read_run
 from harness.traceability.coverage import Coverage, of_run, write_csv
@@ -20,4 +21,5 @@ def render(folder: Path, lab: Lab) -> Iterable[Path]:
 
 def coverage_of(record: RunRecord, lab: Lab) -> Coverage:
     """What became of the requirements of the lab's TTM in a run."""
-    return of_run(load_ttm(lab.ttm), record)
+    ttm = load_ttm(lab.ttm)
+    return of_run(ttm, record, read_links(lab.ttm).suspect_ids(ttm))

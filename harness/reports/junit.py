@@ -55,6 +55,8 @@ def _suite(record: RunRecord, pack: PlannedPack) -> Iterator[str]:
         "run_id": record.plan.run_id,
         "version": pack.version,
         "digest": pack.digest,
+        "standing": pack.standing,
+        "agreement": pack.agreement,
         "capability_release": pack.capability_release,
         "test_phase": pack.test_phase,
         "environment": record.plan.environment.id,

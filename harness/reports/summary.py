@@ -35,9 +35,12 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
     attempts = [attempt for tries in record.attempts.values() for attempt in tries]
     results = Counter(attempt.result for attempt in attempts)
     served = Counter(attempt.rig for attempt in attempts)
+    coverage = coverage_of(record, lab)
     whole: dict[str, Any] = {
         "run_id": plan.run_id,
         "plan_digest": plan.digest,
+        "notices": plan.notices,
+        "witness": plan.witness,
         "packs": [plain(pack) | {"counts": record.counts(pack.name)} for pack in plan.packs],
         "test_phase": plan.test_phase,
         "cycle": plan.cycle,
@@ -47,6 +50,8 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
         "environment": plan.environment,
         "seed": plan.seed,
         "faults": plan.faults,
+        "narrowed": plan.narrowed,
+        "left_out": plan.left_out,
         "started": moment(record.started),
         "ended": moment(record.ended),
         "end_reason": record.end_reason,
@@ -54,7 +59,8 @@ def summary(record: RunRecord, lab: Lab) -> dict[str, Any]:
         "counts": record.counts(),
         "attempts": {result.value: results[result] for result in AttemptResult},
         "rigs": [plain(rig) | {"attempts": served[rig.id]} for rig in plan.rigs],
-        "ttm": coverage_of(record, lab).total,
+        "ttm": coverage.total,
+        "suspect": coverage.suspect,
         "strays": counted(read_strays(record.folder)),
         "problems": [str(problem) for problem in record.problems],
         "tests": [

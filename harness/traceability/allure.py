@@ -8,7 +8,7 @@ word, else the attempt with the highest number decides, and one that was interru
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,19 +31,20 @@ _BY_STATUS: Final = {  # for results that were written elsewhere, without the la
 _Order = tuple[bool, int, int]
 
 
-def of_allure(ttm: Ttm, folder: Path) -> Coverage:
-    """Coverage by an ``allure-results`` folder alone, wherever it was copied to.
+def of_allure(ttm: Ttm, folder: Path, suspect: Collection[str] = (), phase: str = "") -> Coverage:
+    """Coverage by an ``allure-results`` folder alone, or by its tests of one Test Phase.
 
     Raises :class:`~harness.domain.errors.ConfigurationError` where a result cannot be read.
     """
-    return of_outcomes(ttm, read_outcomes(folder))
+    return of_outcomes(ttm, read_outcomes(folder, phase), suspect)
 
 
-def read_outcomes(folder: Path) -> list[TestOutcome]:
+def read_outcomes(folder: Path, phase: str = "") -> list[TestOutcome]:
     """Every planned test of the results, each with the outcome of its latest attempt.
 
-    A result without a ``ttm`` label is not ours. Raises :class:`~harness.domain.errors.ConfigurationError`
-    where there are no results, or one cannot be read or lacks ``dmc``, ``release`` or ``deviceType``.
+    A result without a ``ttm`` label is not ours. With ``phase``, only the tests of that Test Phase are read.
+    Raises :class:`~harness.domain.errors.ConfigurationError` where there are no results, or one cannot be
+    read or lacks ``dmc``, ``release`` or ``deviceType``.
     """
     files = sorted(folder.glob("*-result.json"))
     if not files:
@@ -54,7 +55,7 @@ def read_outcomes(folder: Path) -> list[TestOutcome]:
     for file in files:
         result = _load(file)
         labels = _labels(result)
-        if not labels.get("ttm"):
+        if not labels.get("ttm") or (phase and phase not in labels.get("phase", ())):
             continue
         test = labels.get("test", [str(result.get("historyId") or file.name)])[0]
         outcome = _outcome(file, result, labels)

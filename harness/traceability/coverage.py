@@ -90,6 +90,7 @@ class RequirementCoverage:
     status: Status
     tests: Mapping[Outcome, int]
     by_dmc: Mapping[str, Status]  # only DMCs that the requirement concerns
+    suspect: bool = False  # its text changed since a test of it was written or reviewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,17 @@ class Coverage:
     dmcs: Mapping[str, Counts]
     unknown: tuple[str, ...]  # ids that tests name and the matrix lacks
 
+    @property
+    def suspect(self) -> tuple[str, ...]:
+        """Requirements whose text changed since a test of them was written or reviewed."""
+        return tuple(row.requirement.id for row in self.rows if row.suspect)
 
-def of_run(ttm: Ttm, run: RunRecord) -> Coverage:
-    """Coverage by the plan and the journals of a run."""
+
+def of_run(ttm: Ttm, run: RunRecord, suspect: Collection[str] = (), phase: str = "") -> Coverage:
+    """Coverage by the plan and the journals of a run, or by its tests of one Test Phase.
+
+    ``suspect`` are the requirements whose text changed since a test of them was written or reviewed.
+    """
     return of_outcomes(
         ttm,
         [
@@ -119,18 +128,20 @@ def of_run(ttm: Ttm, run: RunRecord) -> Coverage:
                 outcome=run.outcome(test.id),
             )
             for test in run.plan.tests
+            if phase in {"", test.test_phase}
         ],
+        suspect,
     )
 
 
-def of_outcomes(ttm: Ttm, tests: Collection[TestOutcome]) -> Coverage:
+def of_outcomes(ttm: Ttm, tests: Collection[TestOutcome], suspect: Collection[str] = ()) -> Coverage:
     """Coverage by planned tests and their outcomes."""
     naming: defaultdict[str, list[TestOutcome]] = defaultdict(list)
     for test in tests:
         for id_ in set(test.ttm):
             naming[id_].append(test)
     tested = _tested_types(tests)
-    rows = tuple(_row(row, naming.get(row.id, []), tested) for row in ttm.rows)
+    rows = tuple(_row(row, naming.get(row.id, []), tested, row.id in suspect) for row in ttm.rows)
     return Coverage(
         rows=rows,
         total=Counts.of(row.status for row in rows),
@@ -156,6 +167,7 @@ def _row(
     row: Requirement,
     tests: Collection[TestOutcome],
     tested: Mapping[tuple[CapabilityRelease, str], set[DeviceType]],
+    suspect: bool,
 ) -> RequirementCoverage:
     concerned = [
         dmc
@@ -171,6 +183,7 @@ def _row(
             dmc: _status(test.outcome for test in tests if test.dmc == dmc)
             for dmc in (*concerned, *sorted(named))
         },
+        suspect=suspect,
     )
 
 
@@ -194,9 +207,12 @@ def write_csv(coverage: Coverage, path: Path) -> None:
     outcomes = list(Outcome)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*about, "status", "planned", *outcomes, *(f"dmc {dmc}" for dmc in coverage.dmcs)])
+        writer.writerow(
+            [*about, "status", "suspect", "planned", *outcomes, *(f"dmc {dmc}" for dmc in coverage.dmcs)]
+        )
         for row in coverage.rows:
             texts = [getattr(row.requirement, name) for name in about]
             counts = [sum(row.tests.values()), *(row.tests.get(outcome, 0) for outcome in outcomes)]
             statuses = [row.by_dmc.get(dmc, "") for dmc in coverage.dmcs]
-            writer.writerow([*texts, row.status, *counts, *statuses])
+            suspect = "suspect" if row.suspect else ""
+            writer.writerow([*texts, row.status, suspect, *counts, *statuses])

@@ -274,8 +274,9 @@ def test_the_prepayment_configuration_is_told_whole(
     }
     mode = {} if gas else {"PaymentMode": "Prepayment"}
     fuel = {"Gas" if gas else "Electricity": mode | {"NonDisablementCalendar": calendar} | recovery}
-    settings = {element: value for element, (_, value) in _SETTINGS.items()}
-    for disabled, emergency in ((True, False), (False, True)):
+    for more, disabled, emergency in ((0, True, False), (7, False, True)):  # told anew, not from memory
+        settings = {element: value + more for element, (_, value) in _SETTINGS.items()}
+        put(meter, {item: value + more for item, value in _SETTINGS.values()})
         put(meter, {"suspend_debt_disabled": disabled, "suspend_debt_emergency": emergency})
         flags = {"SuspendDebtDisabled": disabled, "SuspendDebtEmergency": emergency}
         with unchanged(meter):

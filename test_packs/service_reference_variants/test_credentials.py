@@ -1,21 +1,22 @@
 """Service group 6: the certificates notified for a device (SRV 6.15.1, 6.23, 6.24.1).
 
-A certificate is replaced by itself: a lab that put another in its place could not command the meter any
-longer. What shows that the request was done is the floor of sequence numbers that it sends.
+A certificate is replaced by itself, and what shows that the request was done is the floor of sequence
+numbers that it sends. A simulated lab has a second certificate of each supplier: there it takes the place of
+the first.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
 
-from harness.domain.instruments import Certified, Device, EvidenceLog, Meter, RigInHand, ServiceUser
+from harness.domain.instruments import Certified, Device, EvidenceLog, Forgery, Meter, RigInHand, ServiceUser
 from harness.domain.words import DeviceType, UserRole
-from test_packs.arrange import Declined, Served, Unchanged
+from test_packs.arrange import Declined, Served, Unchanged, crediting
 from test_packs.content import expect_content
 
 pytestmark = pytest.mark.functional_group("6 Device management")
@@ -24,6 +25,7 @@ _PARTIES: Final = {  # who acts for which remote party
     DeviceType.ESME: {"Supplier": UserRole.IS, "NetworkOperator": UserRole.ED},
     DeviceType.GSME: {"Supplier": UserRole.GS, "NetworkOperator": UserRole.GT},
 }
+_SUCCESSOR: Final = Forgery(signature="successor")
 _DONE: Final = {"@ResponseCode": 0, "ASN1Status": "success"}
 
 
@@ -71,7 +73,7 @@ def test_the_certificates_told_are_the_labs(
 
 
 def _replacement(party: str, own: Certified, floor: int) -> dict[str, Any]:
-    """SRV 6.15.1: a certificate by itself, with a new floor."""
+    """SRV 6.15.1: a certificate and a new floor for a party."""
     certificates = {"DigitalSigningCertificate": own.certificate}
     return {
         "RemotePartyRole": party,
@@ -190,3 +192,68 @@ def test_a_supplier_is_notified_at_a_change_of_supplier(
     expect_content(evidence, "outcome", outcome, due)
     told = before | {"Supplier": {**before["Supplier"], "RemotePartyFloorSeqNumber": str(floor)}}
     evidence.expect("notified", found=_notified(served, meter, *parties), expected=told)
+
+
+def _change(what: str, own: Certified, floor: int, number: str) -> dict[str, Any]:
+    """SRV 6.15.1 or 6.23: another certificate for the supplier of a meter."""
+    if what == "6.15.1":
+        return _replacement("Supplier", own, floor)
+    return {
+        "SupplierFloorSeqNumber": floor,
+        "SupplierReplacementCertificates": {"DigitalSigningCertificate": own.certificate},
+        "CertificationPathCertificates": {"Certificate": [own.issuer]},
+        "ApplyTimeBasedCPVChecks": True,
+        "ImportMPxN": number,
+    }
+
+
+def _expect_commanded_by(
+    evidence: EvidenceLog, user: ServiceUser, unchanged: Unchanged, meter: Meter, served: Forgery
+) -> None:
+    """A command under one of two certificates moves the balance, under the other one it does nothing."""
+    body, before = {"CreditMode": {"AdjustMeterBalance": 1_234}}, meter.read("meter_balance")
+    for forgery in (Forgery(), _SUCCESSOR):
+        due = forgery == served
+        with unchanged(meter, but={"meter_balance"} if due else ()):
+            response = user.request("1.5", meter, body, forgery=forgery)
+        name = forgery.signature or "first"
+        evidence.expect(f"success under the {name} certificate", found=response.success, expected=due)
+        evidence.expect(f"problems under the {name} certificate", found=response.problems, expected=())
+    evidence.expect("balance", found=meter.read("meter_balance"), expected=before + 1_234)
+
+
+@pytest.fixture
+def first_certificate_put_back(user: ServiceUser, rig: RigInHand, meter: Meter) -> Iterator[None]:
+    """Leaves the lab's first certificate notified: a change of supplier does not ask for the one before."""
+    yield
+    if user.request("4.18", meter).success:
+        return
+    role = _PARTIES[meter.device_type]["Supplier"]
+    number = rig.rig.mpan if meter.device_type is DeviceType.ESME else rig.rig.mprn
+    user.request("6.23", meter, _change("6.23", user.certified(role), 1, number), role=role)
+
+
+@pytest.mark.srv("6.15.1", "6.23", "1.5")
+@pytest.mark.ttm("TTM-6.15.1-E-02", "TTM-6.15.1-G-02", "TTM-6.23-E-02", "TTM-6.23-G-02")
+@pytest.mark.devices("ESME", "GSME")
+@pytest.mark.usefixtures("first_certificate_put_back")
+def test_a_meter_is_commanded_under_the_certificate_notified_and_no_other(
+    user: ServiceUser, unchanged: Unchanged, rig: RigInHand, meter: Meter, evidence: EvidenceLog
+) -> None:
+    """SRV 6.15.1, 6.23: the certificate sent commands the meter and the former one does not, both ways."""
+    crediting(meter)
+    role = _PARTIES[meter.device_type]["Supplier"]
+    first, second = user.certified(role), user.certified(role, successor=True)
+    number = rig.rig.mpan if meter.device_type is DeviceType.ESME else rig.rig.mprn
+    for srv in ("6.15.1", "6.23"):
+        for to, sent_by, then in ((second, Forgery(), _SUCCESSOR), (first, _SUCCESSOR, Forgery())):
+            floor = _past_counter(user, meter, UserRole.ED if role is UserRole.IS else UserRole.GT)
+            # At a change of supplier the gaining one asks, whose certificate is not notified yet
+            forgery = then if srv == "6.23" else sent_by
+            with unchanged(meter):
+                response = user.request(
+                    srv, meter, _change(srv, to, floor, number), role=role, forgery=forgery
+                )
+            found = (response.code, response.problems, response.debug, response.success)
+            evidence.expect(f"the response to {srv}", found=found, expected=("I0", (), (), True))
+            _expect_commanded_by(evidence, user, unchanged, meter, then)

@@ -88,6 +88,7 @@ def test_the_inventory_is_the_rigs(
 @pytest.mark.srv("8.2")
 @pytest.mark.ttm("TTM-8.2-D-03")
 @pytest.mark.devices("ESME", "GSME")
+@pytest.mark.reads_no_device("the inventory and its look-up are the DCC's, and no device knows of them")
 def test_an_installation_is_found_by_its_supply_number(
     user: ServiceUser, rig: RigInHand, meter: Meter, evidence: EvidenceLog
 ) -> None:
@@ -139,6 +140,8 @@ def test_a_supply_number_and_a_device_model_are_held_in_the_inventory(
     before, own = inventory(evidence, user, meter), meter.device_id.upper()
     number = {"ImportMPxN": "9900000776"}
     names = {"DeviceManufacturer": "Another Maker", "DeviceModel": "AM-77"}
+    untold = {*number, *names} - before[own].keys()
+    evidence.expect("what the inventory does not tell of the device", found=untold, expected=set())
     for update, sent in (("UpdateMPxN", number), ("UpdateDeviceDetails", names)):
         for values in (sent, {element: before[own][element] for element in sent}):
             with unchanged(meter, events=[]):

@@ -28,7 +28,7 @@ from test_packs.arrange import (
 )
 from test_packs.content import expect_content
 from test_packs.estate import ask_dcc, meters_of
-from test_packs.images import Image, another, baseline, install
+from test_packs.images import Image, another, baseline, install, put_baseline_back
 from test_packs.metering import counted, expect_counted, let_flow, since
 
 pytestmark = pytest.mark.functional_group("11 Firmware management")
@@ -44,10 +44,7 @@ def baseline_put_back(rig: RigInHand) -> Iterator[None]:
     """Leaves every meter on its baseline firmware, with no image waiting, by management access."""
     yield
     for meter in meters_of(rig):
-        image = baseline(rig, meter)
-        held = meter.read_many(("firmware_version", _PENDING))
-        if held["firmware_version"] != image.version or held[_PENDING]:
-            install(meter, image)
+        put_baseline_back(rig, meter)
 
 
 def _distribute(
@@ -176,6 +173,15 @@ def test_a_broken_image_is_refused_by_the_meter(
     alerts.expect_once(evidence, Event.FIRMWARE_REFUSED)
     declined("11.3", meter, {"FirmwareHash": broken.digest})
     evidence.expect("what runs", found=meter.identity(), expected=running)
+    refused = _last_told(user, meter)
+    _distribute(evidence, user, clock, meter, another(rig, meter))
+    evidence.expect("taken is told as refused was", found=_last_told(user, meter) == refused, expected=False)
+
+
+def _last_told(user: ServiceUser, meter: Meter) -> tuple[str, ...]:
+    """Of the last alert about what became of an image, the kind and the code: a lab has codes of its own."""
+    alerts = [alert for alert in user.alerts(meter) if alert.code == S1SP_ALERT]
+    return tuple(alerts[-1].description.split()[:2])
 
 
 @pytest.mark.srv("11.1", "11.3", "6.13")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Final
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, Final
 
 import pytest
 
 from harness.domain.instruments import Bench, EvidenceLog, LabClock, Meter, ServiceUser
-from harness.domain.words import SupplyState
+from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
     GBP,
     Declined,
@@ -47,19 +48,44 @@ def test_a_prepayment_configuration_is_held_whole_also_over_a_power_cut(
         "max_credit_threshold": 90 * GBP,
     }
     calendar = {"non_disablement_calendar", "non_disablement_special_days"}
+    special = {"year": 2031, "month": 12, "day": 25, "weekday": 0xFF}
     with unchanged(meter, but={*due, *calendar}):
-        served("2.1", meter, configuration(meter, {"START": "16:30", "STOP": "09:15"}))
+        switching = {"START": "16:30", "STOP": "09:15"}
+        served("2.1", meter, configuration(meter, switching, date(2031, 12, 25)))
     for moment in ("at once", "after a power cut"):
         found = dict(meter.read_many(tuple(due)))
         evidence.expect(f"limits and thresholds {moment}", found=found, expected=due)
+        days = [(row["index"], row["date"]) for row in meter.read("non_disablement_special_days")]
+        evidence.expect(f"special days {moment}", found=days, expected=[(1, special)])
         switches = {
-            (row["action"], row["hour"], row["minute"], row["weekdays"])
+            (row["action"], row["hour"], row["minute"], *_bounds(row), day)
             for row in meter.read("non_disablement_calendar")
+            for day in (*row["weekdays"], *(-index for index in row["special_days"]))
         }
-        every_day = tuple(range(1, 8))
-        expected = {("START", 16, 30, every_day), ("STOP", 9, 15, every_day)}
+        expected = {
+            (*switch, *_due_bounds(meter, day), day)
+            for switch in (("START", 16, 30), ("STOP", 9, 15))
+            for day in (*range(1, 8), -1)  # each weekday, and the first special day
+        }
         evidence.expect(f"non-disablement calendar {moment}", found=switches, expected=expected)
         power_cut(bench, clock)
+
+
+Date = tuple[int, int, int]
+
+
+def _bounds(row: Mapping[str, Any]) -> tuple[Date, Date]:
+    """From which day to which a row of the calendar counts: year, month and day, or their wildcards."""
+    start, end = ((each["year"], each["month"], each["day"]) for each in (row["start"], row["end"]))
+    return start, end
+
+
+def _due_bounds(meter: Meter, day: int) -> tuple[Date, Date]:
+    """As they are sent: a gas calendar says no more than the day on which its season begins."""
+    if meter.device_type is DeviceType.ESME:
+        return (2020, 1, 1), (2050, 12, 31)
+    always = (0xFFFF, 0xFF, 0xFF)
+    return (always if day < 0 else (0xFFFF, 1, 1)), always
 
 
 @pytest.mark.srv("2.1")

@@ -96,20 +96,23 @@ def test_prepayment_mode_is_taken_with_its_terms(
     due = {
         "payment_mode": PaymentMode.PREPAYMENT,
         "suspend_debt_disabled": True,
-        "suspend_debt_emergency": False,
+        "suspend_debt_emergency": True,
         "disablement_threshold": -3 * GBP,
     }
     with unchanged(meter, but=due):
-        served("1.6", meter, _prepayment(suspend_disabled=True, threshold=-3 * GBP))
+        terms = _prepayment(suspend_disabled=True, suspend_emergency=True, threshold=-3 * GBP)
+        served("1.6", meter, terms)
     evidence.expect("mode and terms", found=dict(meter.read_many(tuple(due))), expected=due)
     expect_charge(evidence, meter, consume, QUARTER, price)
     power_cut(bench, clock)
     evidence.expect("after a power cut", found=dict(meter.read_many(tuple(due))), expected=due)
 
 
-def _prepayment(*, suspend_disabled: bool = False, threshold: int = 0) -> Body:
+def _prepayment(
+    *, suspend_disabled: bool = False, suspend_emergency: bool = False, threshold: int = 0
+) -> Body:
     """Prepayment mode with its terms; the threshold in millipence."""
-    terms = {"SuspendDebtDisabled": suspend_disabled, "SuspendDebtEmergency": False}
+    terms = {"SuspendDebtDisabled": suspend_disabled, "SuspendDebtEmergency": suspend_emergency}
     return {"Prepayment": terms | {"DisablementThreshold": threshold}}
 
 

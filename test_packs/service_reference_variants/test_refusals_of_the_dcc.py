@@ -1,4 +1,7 @@
-"""Non-device requests that the DCC must refuse: what it holds, and the devices, must not be touched."""
+"""Non-device requests that the DCC must refuse: what it holds, and the devices, must not be touched.
+
+SRV 12.2 is open to every User Role: there is none that it could be refused to. Group 5 has its own module.
+"""
 
 from __future__ import annotations
 

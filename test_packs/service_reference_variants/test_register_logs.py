@@ -11,7 +11,7 @@ import pytest
 from harness.domain.instruments import Bench, EvidenceLog, LabClock, LogEntry, Meter, RigInHand
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType, PaymentMode
-from test_packs.arrange import GBP, Served, Unchanged, crediting, power_cut, prepaying, put
+from test_packs.arrange import GBP, Served, Unchanged, crediting, from_now, power_cut, prepaying, put
 from test_packs.content import expect_content, indexed
 from test_packs.metering import expect_counted, let_flow, log_period, until_next
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.functional_group("4 Meter reading")
 
 DAY: Final = timedelta(days=1)
 _A_LITTLE: Final = timedelta(minutes=1)
+_MORE_THAN_IT_HOLDS: Final = 14  # rows; a twin's log holds twelve
 _MONEY: Final = {
     "AccumulatedDebtRegister": "accumulated_debt",
     "EmergencyCreditBalance": "emergency_credit_balance",
@@ -282,3 +283,25 @@ def test_billing_data_at_a_change_of_mode_and_of_tariff_is_told_as_it_stood(
     expect_content(evidence, "the second change alone", payload, _changes(due[1:], meter))
     payload = _read(served, unchanged, "4.4.2", meter, end + DAY, end + 2 * DAY)
     expect_content(evidence, "nothing of the time to come", payload, _changes((), meter))
+
+
+@pytest.mark.srv("4.4.2")
+@pytest.mark.ttm("TTM-4.4.2-E-04", "TTM-4.4.2-G-04")
+@pytest.mark.devices("ESME", "GSME")
+def test_a_full_log_of_changes_lets_its_oldest_rows_go(
+    served: Served, unchanged: Unchanged, meter: Meter, clock: LabClock, evidence: EvidenceLog
+) -> None:
+    """SRV 4.4.2: after more changes than the log has room for, the newest are held and told, in order."""
+    crediting(meter)
+    changes = []
+    for number in range(_MORE_THAN_IT_HOLDS):
+        changes.append(from_now(clock))
+        put(meter, {"standing_charge": 40_000 + number})
+    rows = meter.log("tariff_change_log")[-len(changes) :]
+    evidence.expect("the log has rows", found=bool(rows), expected=True)
+    kept = changes[-len(rows) :]
+    late = [row.timestamp - change for row, change in zip(rows, kept, strict=True)]
+    in_time = [timedelta(seconds=-1) <= each <= timedelta(seconds=1) for each in late]
+    evidence.expect("the newest changes, in their order", found=in_time, expected=[True] * len(kept))
+    payload = _read(served, unchanged, "4.4.2", meter, rows[0].timestamp, rows[-1].timestamp)
+    expect_content(evidence, "what the log holds", payload, _changes(rows, meter))

@@ -11,12 +11,15 @@ import pytest
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock, Meter, RigInHand, ServiceUser
 from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
+    Declined,
     Event,
     Served,
     Unchanged,
     crediting,
     power_cut,
+    prepaying,
     press_enable,
+    put,
     supplying,
 )
 from test_packs.consumption import Consume, Consumption, demand, demand_in, expect_flow, flow_of
@@ -68,6 +71,21 @@ def test_an_enabled_supply_outlives_a_power_cut(
     served("7.1", esme)
     power_cut(bench, clock)
     _expect_supply(evidence, esme, consume, SupplyState.ENABLED, "after a power cut")
+
+
+@pytest.mark.srv("7.3")
+@pytest.mark.ttm("TTM-7.3-E-04", "TTM-7.3-G-04")
+@pytest.mark.devices("ESME", "GSME")
+def test_a_supply_without_credit_is_not_armed(
+    declined: Declined, unchanged: Unchanged, meter: Meter, consume: Consume, evidence: EvidenceLog
+) -> None:
+    """SRV 7.3: what the meter has cut for want of credit no command arms."""
+    prepaying(meter)
+    put(meter, {"meter_balance": -1})
+    evidence.expect("supply", found=meter.supply(), expected=SupplyState.DISABLED)
+    with unchanged(meter):
+        declined("7.3", meter)
+    _expect_supply(evidence, meter, consume, SupplyState.DISABLED, "without credit")
 
 
 @pytest.mark.srv("7.2")

@@ -208,7 +208,13 @@ def test_prices_are_held_and_the_switching_table_stays(
     served: Served, unchanged: Unchanged, meter: Meter, evidence: EvidenceLog
 ) -> None:
     """SRV 1.2.1: the meter holds the prices and the standing charge sent, and nothing else changes."""
-    tariff = Tariff(days=(), tou_prices=(24_311, 11_872, 31_993, 9_054), standing_charge=28_565)
+    tariff = Tariff(
+        days=(),
+        tou_prices=(24_311, 11_872, 31_993, 9_054),
+        standing_charge=28_565,
+        price_scale=-6,
+        standing_charge_scale=-4,
+    )
     due = tariff.held_prices(meter)
     with unchanged(meter, but=due):
         served("1.2.1", meter, tariff.prices(meter))
@@ -226,9 +232,10 @@ def test_consumption_costs_the_new_price_also_after_a_power_cut(
     well_before_midnight(clock)
     old = one_price(meter)
     price = 23_450 if old != 23_450 else 24_560
-    prices = Tariff(days=(), tou_prices=(price, 1, 2, 3)).prices(meter)
+    coarser = 10 if meter.device_type is DeviceType.ESME else 1  # an electricity price has a scale of its own
+    prices = Tariff(days=(), tou_prices=(price // coarser, 1, 2, 3), price_scale=-4).prices(meter)
     served("1.2.1", meter, prices)
-    evidence.expect("the active price", found=meter.read("active_price"), expected=price)
+    evidence.expect("the active price", found=meter.read("active_price"), expected=price // coarser)
     expect_charge(evidence, meter, consume, QUARTER, price)
     power_cut(bench, clock)
     expect_charge(evidence, meter, consume, QUARTER, price)
@@ -242,7 +249,11 @@ def test_the_standing_charge_is_taken_once_a_day(
 ) -> None:
     """SRV 1.2.1: with nothing consumed, three midnights cost three standing charges."""
     prepaying(meter)
-    served("1.2.1", meter, Tariff(days=(), tou_prices=(20_000,), standing_charge=30_170).prices(meter))
+    coarser = 10 if meter.device_type is DeviceType.ESME else 1  # its standing charge has one too
+    prices = Tariff(
+        days=(), tou_prices=(20_000,), standing_charge=30_170 // coarser, standing_charge_scale=-4
+    )
+    served("1.2.1", meter, prices.prices(meter))
     balance = meter.read("meter_balance")
     clock.sleep(timedelta(days=3))
     evidence.expect(

@@ -8,7 +8,7 @@ import select
 import termios
 import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -70,18 +70,26 @@ class ToldS1sp:
     def firmware_version(self, device_id: str) -> str:
         return self.images[-1][1]
 
+    def installed(self, device_ids: Collection[str]) -> None:
+        """It keeps nothing of a device."""
+
 
 @dataclass
 class StandingTime:
     """Lab time that stands, and remembers how long it was asked to pass."""
 
     held: list[tuple[str, float]] = field(default_factory=list)
+    rung: list[tuple[str, datetime]] = field(default_factory=list)
+    moment: datetime = MORNING
 
     def now(self, ch_id: str) -> datetime:
-        return MORNING
+        return self.moment
 
     def hold(self, ch_id: str, seconds: float) -> None:
         self.held.append((ch_id, seconds))
+
+    def ring(self, ch_id: str, moment: datetime) -> None:
+        self.rung.append((ch_id, moment))
 
 
 DATA: dict[str, Any] = {

@@ -5,33 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lxml import etree
 
-from device_drivers.dcc.identities import simulated_identities, simulated_pki
-from device_drivers.dcc.inspection import Inspector
-from device_drivers.dcc.signature import Ring
-from device_drivers.dcc.tree import parse
-from harness.config import load_lab
 from harness.records.run import read_run
+from tests.end_to_end.conftest import harness
 
 REPO = Path(__file__).parents[2]
 RELEASES = {"IOC", "MOC", "FOC"}
-
-
-def messages(run: Path) -> Iterator[dict[str, Any]]:
-    for line in (run / "dcc" / "messages.jsonl").read_text().splitlines():
-        yield json.loads(line)
-
-
-def lab_of(main_job):
-    return load_lab(
-        REPO / "lab_config" / "simulated.yaml", state=main_job.folder.parent / "state" / "simulated"
-    )
 
 
 def test_everything_passes_and_the_exit_code_says_so(main_job) -> None:
@@ -98,39 +80,17 @@ def test_coverage_from_the_allure_results_alone_gives_the_numbers_of_run_json(ma
         assert getattr(total, name) == number, name
 
 
-def test_every_message_validates_and_is_signed_as_the_profile_says(main_job, schemas: Path) -> None:
-    lab = lab_of(main_job)
-    identities = simulated_identities(lab)
-    inspector = Inspector(identities, schemas)
-    schema = etree.XMLSchema(etree.parse(schemas / "DUIS_V5.4.xsd"))
-    pki = simulated_pki(lab)
-    users = Ring({str(u.role): pki.user(u.role, u.eui).certificate for u in identities.users.values()})
-    seen: Counter[str] = Counter()
-    refused = {m["request_id"] for m in messages(main_job.folder) if m.get("status") == 400}
-    for message in messages(main_job.folder):
-        xml = message["xml"].encode()
-        seen[message["kind"]] += 1
-        if message["kind"] == "request":
-            root = parse(xml)
-            if not message["forged"]:
-                users.verify(root)
-                # A value out of the schema's range is sent on purpose, and then refused for it
-                assert schema.validate(root) or message["request_id"] in refused, schema.error_log
-        else:
-            is_duis = message.get("status", 200) == 200  # an HTTP refusal is a line of text
-            problems = inspector.inspect(xml).problems if is_duis else ()
-            assert not problems, (message["kind"], problems, message["xml"])
-    assert seen["request"] > 500
-    assert seen["answer"] == seen["request"]
-
-
-def test_counters_rise_strictly_for_each_originator(main_job) -> None:
-    last: dict[str, int] = {}
-    for message in messages(main_job.folder):
-        if message["kind"] == "request" and not message["forged"]:
-            originator, _, counter = message["request_id"].split(":")
-            assert int(counter) > last.get(originator, 0)
-            last[originator] = int(counter)
+def test_every_message_holds_against_schema_signatures_and_counters(main_job, schemas: Path) -> None:
+    state = main_job.folder.parent / "state"
+    done = harness("evidence", "messages", str(main_job.folder), "--json", state=state)
+    assert done.returncode == 0, done.stdout
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    assert told["by_schema"]
+    assert told["messages"]["answer"] == told["messages"]["request"] > 500
+    assert told["messages"]["response"] > 300
+    assert told["messages"]["alert"] > 20
+    assert told["forged"] > 20
 
 
 def test_every_passed_attempt_has_evidence_of_the_dcc_and_of_the_devices_own_port(main_job) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from device_drivers.dcc.compose import (
     write_dcc_alert,
+    write_request,
     write_response,
     write_s1sp_alert,
     write_smets1,
@@ -20,6 +21,7 @@ from device_drivers.dcc.counters import milliseconds
 from device_drivers.dcc.duis import RequestId, RequestMessage
 from device_drivers.dcc.http import XML, HttpClient
 from device_drivers.dcc.signature import Signer
+from device_drivers.dcc.tree import body_element
 from device_drivers.simulated.gateway.countersignature import countersign
 from device_drivers.simulated.s1sp.answer import Smets1Answer
 from device_drivers.simulated.wan.head import HubAlert
@@ -57,7 +59,14 @@ class Writer:
         self._signers = signers
         self._dcc = dcc
         self._version = dcc.schema_version
-        self._alerts = count(milliseconds())
+        self._numbers = count(milliseconds())
+
+    def number(self) -> int:
+        """The counter of a message that answers no User's request: an alert, or a schedule's response.
+
+        No two are the same, so that neither is taken for the other come again.
+        """
+        return next(self._numbers)
 
     def countersigned(self, request: bytes) -> bytes:
         """A User's request as an S1SP takes it."""
@@ -71,8 +80,23 @@ class Writer:
             write_response(request.request_id, code, at, message, self._version, response_id=code == "I0")
         )
 
-    def response(self, request: RequestMessage, answer: Smets1Answer, at: datetime) -> bytes:
-        """A SMETS1 response, signed twice."""
+    def scheduled_request(self, request: RequestMessage, body: Body) -> bytes:
+        """The request that a schedule gives rise to, as a User would send it but signed by the DCC (ours)."""
+        content = body_element(request.body_element, body)
+        return self._signers.dcc.sign(write_request(request, content, self._version))
+
+    def scheduled_error(self, request: RequestMessage, code: str, at: datetime, schedule: int) -> bytes:
+        """What becomes of a scheduled request to which there is no answer."""
+        about = {"ServiceReference": request.service_reference, "ServiceReferenceVariant": request.srv}
+        message = {**about, "DSPScheduleID": schedule}
+        return self._signers.dcc.sign(
+            write_response(request.request_id, code, at, message, self._version, scheduled=True)
+        )
+
+    def response(
+        self, request: RequestMessage, answer: Smets1Answer, at: datetime, schedule: int | None = None
+    ) -> bytes:
+        """A SMETS1 response, signed twice; that of a schedule has its id, and answers no User's request."""
         header = {
             "BusinessOriginatorID": answer.device_id,
             "BusinessTargetID": request.request_id.originator,
@@ -86,14 +110,15 @@ class Writer:
         return self._twice(
             inner,
             at,
-            request.request_id,
+            None if schedule is not None else request.request_id,
             request.request_id.answered(),
             (request.service_reference, request.srv),
+            schedule,
         )
 
     def alert(self, alert: HubAlert, user: str, at: datetime) -> bytes:
         """A SMETS1 device alert for a user, signed twice."""
-        alert_id = RequestId(alert.device_id, user, next(self._alerts))
+        alert_id = RequestId(alert.device_id, user, self.number())
         header = {
             "BusinessOriginatorID": alert.device_id,
             "BusinessTargetID": user,
@@ -133,8 +158,13 @@ class Writer:
         code = self._dcc.ch_firmware_alert_code
         return self._dcc_alert(code, {"SMETS1CHFirmwareNotification": content}, user, at)
 
+    def schedule_removed(self, device_id: str, schedule: int, user: str, at: datetime) -> bytes:
+        """A DCC Alert for a user: a schedule has ended with its device."""
+        content = {"DSPScheduleRemoval": {"DeviceID": device_id, "DSPScheduleID": schedule}}
+        return self._dcc_alert(self._dcc.schedule_removal_alert_code, content, user, at)
+
     def _dcc_alert(self, code: str, content: Body, user: str, at: datetime, *, signed: bytes = b"") -> bytes:
-        alert_id = RequestId(self._dcc.dcc_eui, user, next(self._alerts))
+        alert_id = RequestId(self._dcc.dcc_eui, user, self.number())
         return self._signers.dcc.sign(
             write_dcc_alert(alert_id, code, content, at, self._version, signed=signed)
         )
@@ -146,6 +176,7 @@ class Writer:
         request_id: RequestId | None,
         response_id: RequestId,
         reference: tuple[str, str] | None,
+        schedule: int | None = None,
     ) -> bytes:
         outer = write_smets1(
             self._signers.s1sp.sign(inner),
@@ -154,6 +185,7 @@ class Writer:
             request_id=request_id,
             response_id=response_id,
             reference=reference,
+            schedule=schedule,
         )
         return self._signers.dcc.sign(outer)
 

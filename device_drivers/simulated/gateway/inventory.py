@@ -32,6 +32,8 @@ class Record:
     export_mpan: str = ""
     hub: str = ""  # the communications hub's device id; empty for a device of no rig
     commissioned: date | None = None
+    region: str = "SMETS1"
+    s1sp: str = S1SP_NAME
 
     def entry(self) -> Body:
         """The record as SRV 8.2 answers it."""
@@ -45,8 +47,8 @@ class Record:
             "DateCommissioned": self.commissioned,
             "ImportMPxN": self.mpxn,
             "ExportMPAN": self.export_mpan,
-            "CSPRegion": "SMETS1",
-            "S1SP": S1SP_NAME,
+            "CSPRegion": self.region,
+            "S1SP": self.s1sp,
         }
         return {name: value for name, value in fields.items() if value}
 

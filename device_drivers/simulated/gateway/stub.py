@@ -5,7 +5,7 @@ Checks (:mod:`.admission`), acknowledges, has the S1SP perform the request, and 
 :class:`RequestMessage`; DROP: acknowledged and forgotten; altered, the S1SP refuses it, because what came is
 what is countersigned), RESPONSE (the :class:`Smets1Answer`, or the response code where there is none, or a
 non-device :class:`Answer`; DROP: no response), ALERT (:mod:`.alerts`; DROP: lost) and DELIVERY (the
-messages to post; ``hold(seconds)`` in details).
+messages to post; ``hold(seconds)`` in details). Those at SCHEDULE are told in :mod:`.timetable`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from device_drivers.simulated.gateway.alerts import Alerts
 from device_drivers.simulated.gateway.delivery import Outbound, Writer
 from device_drivers.simulated.gateway.inventory import COMMISSIONED, Inventory, Record
 from device_drivers.simulated.gateway.non_device import Answer, NonDevice
+from device_drivers.simulated.gateway.timetable import NOT_IN_TIME, LabTime, Occasion, Timetable
 from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
 from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
@@ -54,15 +55,8 @@ class Performer(Protocol):
     def firmware_version(self, device_id: str) -> str:
         """The version that a device runs."""
 
-
-class LabTime(Protocol):
-    """Where the gateway has the lab time of a hub's rig from: the WAN head."""
-
-    def now(self, ch_id: str) -> datetime:
-        """The rig's lab time."""
-
-    def hold(self, ch_id: str, seconds: float) -> None:
-        """Let the rig's lab time pass."""
+    def installed(self, device_ids: Collection[str]) -> None:
+        """These devices have been installed and enrolled afresh."""
 
 
 class InFlight:
@@ -120,6 +114,8 @@ class Gateway:
         self._schemas = schemas
         self._alerts = Alerts(lab, inventory, writer, interceptions, self._deliver_alert)
         self._non_device = NonDevice(inventory, self._distribute)
+        self._timetable = Timetable(lab, inventory, writer, time, self._now, interceptions, self._perform_now)
+        self._served = {**self._non_device.served, **self._timetable.schedules.served}
         self._non_device_srvs = {row.srv for row in lab.catalogue.values() if row.non_device}
         self._hubs: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
@@ -128,6 +124,7 @@ class Gateway:
     def handle(self, service: str, xml: bytes) -> tuple[int, str, bytes]:
         """HTTP status, content type and content of the answer to a posted message."""
         try:
+            xml = self._passing(Point.INTAKE, "xml", xml, "", datetime.now(UTC))
             root = parse(xml)
             if problems := self._schemas.problems(root) if self._schemas else ():
                 return 400, PLAIN, "\n".join(problems).encode()
@@ -140,8 +137,8 @@ class Gateway:
         passed = self._passing(Point.REQUEST, request.srv, request, request.request_id.target, now)
         if request.srv in self._non_device_srvs:
             return self._answer(request, passed, now)
-        if passed is not DROP:
-            self._queue(request.request_id.target, lambda: self._perform(passed, xml))
+        if passed is not DROP and not self._timetable.holds(passed, xml, now):
+            self._queue(request.request_id.target, lambda: self._perform(Occasion(passed, xml)))
         return 200, XML, self._writer.plain(request, "I99", now)
 
     def alert(self, alert: HubAlert) -> None:
@@ -152,6 +149,18 @@ class Gateway:
         if sent and record and record.type == "CHF" and alert.code == _FIRMWARE_ACTIVATED:
             self._queue(device_id, lambda: self._tell_firmware(record))
 
+    def due(self, hub: str) -> None:
+        """Lab time has come to a moment at which something is to be done for a hub's devices."""
+        for device_id, work in self._timetable.due(hub):
+            self._queue(device_id, work)
+
+    def installed(self, device_ids: Collection[str]) -> None:
+        """These devices have been installed afresh: nothing of before holds."""
+        known = {device_id.upper() for device_id in device_ids}
+        self._timetable.forget(known)
+        self._s1sp.installed(known)
+        self.inventory.installed(known)
+
     def close(self) -> None:
         """Finish what is under way and let go of everything."""
         with self._lock:
@@ -161,10 +170,10 @@ class Gateway:
         self._outbound.close()
 
     def _answer(self, request: RequestMessage, passed: Any, now: datetime) -> tuple[int, str, bytes]:
-        if request.srv not in self._non_device.served:
+        if request.srv not in self._served:
             return 501, PLAIN, f"the simulated DCC does not serve SRV {request.srv}".encode()
         try:
-            answer = DROP if passed is DROP else self._non_device.answer(passed)
+            answer = DROP if passed is DROP else self._served[request.srv](passed)
         except ProtocolViolation as error:
             return 400, PLAIN, error.message.encode()
         target = request.request_id.target
@@ -172,24 +181,57 @@ class Gateway:
         if answer is DROP:
             return 504, PLAIN, b"no answer"
         assert isinstance(answer, Answer)  # what a fault returns is its author's affair
+        self._end_schedules(request)
         return 200, XML, self._writer.plain(request, answer.code, now, answer.content)
 
-    def _perform(self, request: RequestMessage, xml: bytes) -> None:
+    def _end_schedules(self, request: RequestMessage) -> None:
+        """A device that is decommissioned or deleted has no schedules; their owners are told (ours)."""
+        if request.srv not in {"8.3", "8.4"}:
+            return
+        device_id = request.body.text("DeviceID").upper()
+        record = self.inventory.find(device_id)
+        if record is not None and record.status != "Decommissioned":
+            return
+        now = self._now(device_id)  # the request was for the DCC, which has no lab time of its own
+        for ended in self._timetable.forget({device_id}):
+            self._deliver_alert(
+                self._writer.schedule_removed(device_id, ended.id, ended.owner, now), device_id, now
+            )
+
+    def _perform_now(self, occasion: Occasion) -> None:
+        """What has waited for its time: the device may have gone meanwhile."""
+        record = self.inventory.find(occasion.request.request_id.target)
+        if record is not None and record.status == COMMISSIONED:
+            self._perform(replace(occasion, waited=True))
+        elif occasion.schedule is None:
+            now = self._now(occasion.request.request_id.target)
+            self._respond(occasion, "E5" if record else "E19", now)
+
+    def _perform(self, occasion: Occasion) -> None:
         """Have the S1SP perform an accepted request, and post what comes of it."""
+        request = occasion.request
         target = request.request_id.target
-        outcome = self._outcome(request, xml)
+        outcome = self._outcome(occasion)
         now = self._now(target)
         outcome = self._passing(Point.RESPONSE, request.srv, outcome, target, now)
         if outcome is DROP:
             return
-        if isinstance(outcome, str):
+        self._respond(occasion, outcome, now)
+
+    def _respond(self, occasion: Occasion, outcome: Smets1Answer | str, now: datetime) -> None:
+        request, schedule = occasion.request, occasion.schedule
+        if not isinstance(outcome, str):
+            self._note(request, outcome)
+            response = self._writer.response(request, outcome, now, schedule)
+        elif schedule is None:
             response = self._writer.plain(request, outcome, now)
         else:
-            self._note(request, outcome)
-            response = self._writer.response(request, outcome, now)
-        self._deliver("response", response, target, now)
+            response = self._writer.scheduled_error(request, outcome, now, schedule)
+        self._deliver("response", response, request.request_id.target, now)
 
-    def _outcome(self, request: RequestMessage, xml: bytes) -> Smets1Answer | str:
+    def _outcome(self, occasion: Occasion) -> Smets1Answer | str:
+        request = occasion.request
+        held = occasion.waited and occasion.schedule is None
         countersigned = CountersignedRequest(
             request_id=str(request.request_id),
             originator=request.request_id.originator,
@@ -198,14 +240,16 @@ class Gateway:
             srv=request.srv,
             body_element=request.body_element,
             body=request.body,
-            xml=self._writer.countersigned(xml),
+            xml=self._writer.countersigned(occasion.xml),
+            scheduled=occasion.schedule is not None,
+            held=held,
         )
         try:
             return self._s1sp.perform(countersigned)
         except HubUnreachable:
-            return "E20"
+            return NOT_IN_TIME if held else "E20"
         except DeviceSilent:
-            return "E21"
+            return NOT_IN_TIME if held else "E21"
         except HarnessError as error:
             _log.error("the S1SP failed at %s: %s", request.request_id, error)
             return "E21"

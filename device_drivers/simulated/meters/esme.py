@@ -24,7 +24,7 @@ from device_drivers.simulated.meters.prepayment import NO_MONEY
 from device_drivers.simulated.meters.settings import ESME_DEFAULTS
 from device_drivers.simulated.meters.tariff import BLOCKS
 from device_drivers.simulated.meters.voltage import VoltageMonitor
-from harness.domain.faults import Interceptions
+from harness.domain.faults import Interceptions, Point
 from harness.domain.lab import Rig, RigDevice
 
 TOU_REGISTERS, BLOCK_REGISTERS = 48, 8
@@ -147,7 +147,8 @@ class EsmeTwin(MeterTwin):
             self.supply.cut("tamper", 0x001C)
 
     def _judge_load(self) -> None:
-        if self._load_limit.exceeded(self._flowing()[0], self.at):
+        exceeded = self._load_limit.exceeded(self._flowing()[0], self.at)
+        if self._pass(Point.CHECK, "load_limit", exceeded):
             if self.values["load_limit_supply_state"] == "Disable":
                 self.supply.cut("load limit", 0x0009)
                 self._load_limit.disabled(self.at)

@@ -12,7 +12,9 @@ from harness.domain.words import SupplyState
 if TYPE_CHECKING:
     from device_drivers.simulated.meters.meter import MeterTwin
 
-_ACCOUNT: Final = {field.name: field.default for field in fields(Account) if field.name != "terms"}
+_ACCOUNT: Final = {
+    field.name: field.default for field in fields(Account) if field.name not in ("terms", "moving")
+}
 
 
 def kept_state(meter: MeterTwin) -> dict[str, Any]:
@@ -20,7 +22,8 @@ def kept_state(meter: MeterTwin) -> dict[str, Any]:
 
     Settings by name; counters by name, in J or ml; ``tou_registers``, ``block_registers`` and
     ``block_counters`` in Wh or litres; the fields of :class:`Account` in grains; logs by name, tuples of
-    rows; ``spent_serials`` of UTRNs; ``supply_state`` and ``supply_reason``; ``clock_offset`` (microseconds).
+    rows; ``spent_serials`` of UTRNs; ``supply_state`` and ``supply_reason``; ``clock_offset`` (microseconds);
+    ``holding``, by name.
     """
     return {
         **meter.values,
@@ -34,6 +37,7 @@ def kept_state(meter: MeterTwin) -> dict[str, Any]:
         "supply_state": meter.supply.state.value,
         "supply_reason": meter.supply.reason,
         "clock_offset": meter.clock_offset,
+        "holding": dict(meter.holding.by_name),
     }
 
 
@@ -58,3 +62,4 @@ def restore(meter: MeterTwin, kept: Mapping[str, Any], factory: Mapping[str, Any
         SupplyState(kept.get("supply_state", SupplyState.ENABLED)), kept.get("supply_reason", "")
     )
     meter.clock_offset = kept.get("clock_offset", 0)
+    meter.holding.by_name = dict(kept.get("holding", {}))

@@ -12,8 +12,14 @@ are made good when power returns, so that the profile has a row for each half ho
 
 **Faults**: besides the points of :mod:`device_drivers.simulated.twin`, a meter passes at Point.TICK, by the
 register's name, each increment in J (``active_import`` …) or ml (``gas_volume``), and ``tou_registers``
-(whole Wh or litres that go to the register of the hour; DROP counts them nowhere and charges nothing). What
-passes Point.POWER is said in :mod:`device_drivers.simulated.meters.keeping`.
+(whole Wh or litres that go to the register of the hour; DROP counts them nowhere and charges nothing); at
+Point.ACTION, as ``held``, each :class:`Held` whose time has come (DROP: nothing comes of it). What
+passes Point.POWER is said in :mod:`device_drivers.simulated.meters.keeping`. At Point.MONEY pass the amounts
+that move the account, in grains: ``consumption``, ``standing_charge``, ``debt_recovery``, ``payment_debt``,
+``emergency_lent``, ``emergency_repaid``, ``top_up`` (what a top-up leaves for the balance). At Point.SUPPLY,
+by the supply's state, passes whether anything can flow; at Point.CHECK why something is refused or ``""``
+(``setting`` with its name in the details, ``obstacle`` to a supply, ``top_up``, ``emergency_credit``), and
+whether something is so (``protected`` by a non-disablement period, ``load_limit`` exceeded).
 """
 
 from __future__ import annotations
@@ -30,6 +36,7 @@ from device_drivers.simulated.meters.calendars import NonDisablement, next_billi
 from device_drivers.simulated.meters.credit import CreditControl
 from device_drivers.simulated.meters.display import display_text
 from device_drivers.simulated.meters.energy import DAY, HALF_HOUR, HOUR, Counter, micros, moment
+from device_drivers.simulated.meters.holding import Held, Holding
 from device_drivers.simulated.meters.keeping import kept_state, restore
 from device_drivers.simulated.meters.prepayment import AMOUNTS, GRAIN, Account, grains, grains_per_wh
 from device_drivers.simulated.meters.settings import TARIFF_SETTINGS, refusal
@@ -71,17 +78,19 @@ class MeterTwin(SteppingTwin):
         for counter in counters:
             counter.tick = self.tick
         self.tariff = Tariff(self.values, sizes)
-        self.account = Account(self.values)
-        self.supply = Supply(self.event, self._obstacle)
+        self.account = Account(self.values, moving=self._moving)
+        self.supply = Supply(self.event, self._obstacle, self._output)
         self.credit = CreditControl(
             self.device_id,
             self.account,
             self.supply,
             self.event,
-            lambda: self._calendar.protects(self.time()),
+            lambda: bool(self._pass(Point.CHECK, "protected", self._calendar.protects(self.time()))),
+            lambda item, refusal: str(self._pass(Point.CHECK, item, refusal)),
         )
         self._boundary = [0] * len(counters)  # what the registers showed when the open half hour began
         self._kept: Any = {}
+        self.holding = Holding()
         self._usage = Entry(self._close_half_hour, every(HALF_HOUR), again=True)
         self.agenda = Agenda(
             self._usage,
@@ -91,20 +100,22 @@ class MeterTwin(SteppingTwin):
             Entry(self.tariff.switch, self.tariff.next_switch, again=True),
             Entry(lambda _: None, self._next_protection, again=True),
             *self.more_entries(),
+            Entry(self._do_held, lambda _: self.holding.next(), again=True),  # last: it may aim all anew
         )
         self._offer_items()
         self._offer_commands()
 
     def _offer_items(self) -> None:
         self.writable |= {"clock", "payment_mode", "access_restricted_before", *_DEBTS}
-        self.managed |= {*AMOUNTS, "emergency_credit_active", "last_top_up"}
+        self.managed |= {*AMOUNTS, "emergency_credit_active", "last_top_up", "held_until"}
         self.managed |= {name for name in self.values if name.endswith("_counter")}
         self.computed |= {name: partial(self.account.shown, name) for name in AMOUNTS}
         self.computed |= {
             "active_price": self.tariff.price,
-            "supply_output": lambda: self.supply.closed,
+            "supply_output": lambda: self.supply.state is SupplyState.ENABLED,
             "supply_state": lambda: self.supply.state.value,
             "emergency_credit_active": lambda: self.account.emergency_active,
+            "held_until": self.holding.shown,
         }
 
     def _offer_commands(self) -> None:
@@ -121,6 +132,8 @@ class MeterTwin(SteppingTwin):
             "activate_emergency_credit": lambda _: credit.activate_emergency_credit(),
             "restrict_access": lambda _: self.store({"access_restricted_before": self.time()}),
             "reset_block_counters": lambda _: self._reset_block_counters(),
+            "release_settings_at": self._release_later,
+            "image_activate_at": self._activate_later,
         }
 
     def begin(self) -> None:
@@ -189,7 +202,12 @@ class MeterTwin(SteppingTwin):
 
     def pay(self, watt_hours: int, price: int) -> None:
         """Charge the account with energy used."""
-        self.account.consume(watt_hours * grains_per_wh(price, self.values["price_scale"]))
+        cost = watt_hours * grains_per_wh(price, self.values["price_scale"])
+        self.account.consume(self._moving("consumption", cost))
+
+    def _moving(self, why: str, amount: int) -> int:
+        passed: Any = self._pass(Point.MONEY, why, amount)
+        return 0 if passed is DROP else int(passed)
 
     # What the agenda holds
 
@@ -201,7 +219,8 @@ class MeterTwin(SteppingTwin):
 
     def _end_day(self, due: int) -> None:
         self.logs["daily_read_log"].replace((moment(due), *self.read_columns()))
-        self.account.charge(grains(self.values["standing_charge"], self.values["standing_charge_scale"]))
+        due = grains(self.values["standing_charge"], self.values["standing_charge_scale"])
+        self.account.charge(self._moving("standing_charge", due))
         self._recover("DAILY")
         self.new_day()
 
@@ -226,11 +245,15 @@ class MeterTwin(SteppingTwin):
     # Settings and commands
 
     def check(self, name: str, value: Any) -> str:
-        return refusal(name, value, self.sizes)
+        return str(self._pass(Point.CHECK, "setting", refusal(name, value, self.sizes), name=name))
 
     def store(self, values: Mapping[str, Any]) -> None:
         if "clock" in values:
             self._set_clock(values["clock"])
+            return
+        if "held_until" in values:  # the lab's way to have a meter forget what it holds
+            self.holding.by_name.clear()
+            self._reload()
             return
         mode = values.get("payment_mode", self.values["payment_mode"]) != self.values["payment_mode"]
         tariff = bool(TARIFF_SETTINGS & values.keys())
@@ -249,6 +272,38 @@ class MeterTwin(SteppingTwin):
         for code, happened in ((0x000E, mode), (0x000F, tariff), (0x0012, tenancy), (0x0019, other)):
             if happened:
                 self.event(code)
+
+    def _release_later(self, argument: Any) -> None:
+        if self._client not in self._held:
+            raise AccessRefused("no settings are held", result="temporary-failure")
+        self._hold_until(argument, self._held.pop(self._client))
+
+    def _activate_later(self, argument: Any) -> None:
+        if not self.values["firmware_pending"]:
+            raise AccessRefused("no verified image waits for activation", result="temporary-failure")
+        self._hold_until(argument, None)
+
+    def _hold_until(self, argument: Mapping[str, Any], settings: Mapping[str, Any] | None) -> None:
+        at = micros(argument["at"])
+        if at <= self.device_time:
+            raise AccessRefused(f"{argument['at']} has passed", result="other-reason")
+        self.holding.put(Held(str(argument["name"]), at, settings))
+        self._reload()
+
+    def _do_held(self, due: int) -> None:
+        for held in self.holding.due(due):
+            passed = self._pass(Point.ACTION, "held", held, client=None)
+            if passed is DROP:
+                continue
+            code = 0x8F66
+            try:
+                if passed.settings is None:
+                    self._activate_image()
+                else:
+                    self.store(passed.settings)
+            except AccessRefused:
+                code = 0x8F67
+            self.event(code)
 
     def _set_clock(self, value: datetime) -> None:
         if not _LOWEST <= value < _HIGHEST:
@@ -275,7 +330,7 @@ class MeterTwin(SteppingTwin):
 
     def _top_up(self, argument: bytes) -> None:
         utrn = bytes(argument).decode("ascii", "replace")
-        self.credit.top_up(utrn, self.device_time // DAY)
+        self.credit.top_up(utrn, self.device_time // DAY, self.device_time)
         self.values["last_top_up"] = utrn
 
     def press_enable(self) -> bool:
@@ -290,10 +345,14 @@ class MeterTwin(SteppingTwin):
         """Whether an open cover keeps the supply off."""
         return bool(self.values["cover_open"]) and self.values["supply_tamper_state"] == "Locked"
 
+    def _output(self, state: SupplyState) -> bool:
+        return bool(self._pass(Point.SUPPLY, state, state is SupplyState.ENABLED))
+
     def _obstacle(self) -> str:
-        if self.credit.hinders():
-            return "the credit is exhausted"
-        return "the cover is open" if self.locked_by_tamper() else ""
+        cover = "the cover is open" if self.locked_by_tamper() else ""
+        return str(
+            self._pass(Point.CHECK, "obstacle", "the credit is exhausted" if self.credit.hinders() else cover)
+        )
 
     # Power
 

@@ -7,8 +7,8 @@ down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from harness.domain.words import PaymentMode
@@ -42,9 +42,15 @@ def grains_per_wh(price: int, scale: int) -> int:
     return grains(price, scale) // _WH_PER_KWH
 
 
+def _as_it_is(_: str, amount: int) -> int:
+    return amount
+
+
 @dataclass(slots=True)
 class Account:
     """The account of one meter. ``terms`` are the meter's settings, read where they stand; amounts in grains.
+
+    What moves it passes ``moving``, by a name for why: the twin's faults.
 
     In credit mode the balance rises with what is owed. In prepayment mode it falls; when it and the
     activated emergency credit together fall below the disablement threshold, the credit is *exhausted*.
@@ -60,6 +66,7 @@ class Account:
     time_debt_2: int = 0
     recovered_this_week: int = 0
     week: int = 0
+    moving: Callable[[str, int], int] = field(default=_as_it_is, repr=False)
 
     @property
     def prepaid(self) -> bool:
@@ -132,7 +139,7 @@ class Account:
             rate = self.terms[f"debt_recovery_{number}"]
             debt = getattr(self, f"time_debt_{number}")
             if rate["period"] == period and debt > 0:
-                due = min(debt, grains(rate["rate"], rate["scale"]))
+                due = self.moving("debt_recovery", min(debt, grains(rate["rate"], rate["scale"])))
                 setattr(self, f"time_debt_{number}", debt - due)
                 self.charge(due)
 
@@ -156,7 +163,7 @@ class Account:
 
         ``day`` counts days; the rate cap, where it is not 0, bounds the payment debt recovered in each week.
         """
-        share = self._payment_share(amount, day)
+        share = self.moving("payment_debt", self._payment_share(amount, day))
         self.payment_debt -= share
         self.recovered_this_week += share
         amount -= share
@@ -164,12 +171,13 @@ class Account:
         self.accumulated_debt -= paid
         amount -= paid
         if self.emergency_active:
-            repaid = min(amount, max(0, self.terms["emergency_credit_limit"] * GRAIN - self.emergency))
+            lent = max(0, self.terms["emergency_credit_limit"] * GRAIN - self.emergency)
+            repaid = self.moving("emergency_repaid", min(amount, lent))
             self.emergency += repaid
             amount -= repaid
             if self.emergency >= self.terms["emergency_credit_limit"] * GRAIN:
                 self.emergency, self.emergency_active = 0, False
-        self.balance += amount
+        self.balance += self.moving("top_up", amount)
 
     def _payment_share(self, amount: int, day: int) -> int:
         if self.week != day // _WEEK_DAYS:
@@ -179,14 +187,17 @@ class Account:
             share = min(share, cap - self.recovered_this_week)
         return max(0, share)
 
-    def activate_emergency_credit(self) -> str:
-        """Make the emergency credit usable; why not, or empty."""
+    def emergency_refusal(self) -> str:
+        """Why emergency credit is not lent; empty where it is."""
         if not self.prepaid:
             return "the meter is in credit mode"
         if self.emergency_active:
             return "emergency credit is active already"
         if self.balance >= self.terms["emergency_credit_threshold"] * GRAIN:
             return "the balance is not below the emergency credit threshold"
-        self.emergency = self.terms["emergency_credit_limit"] * GRAIN
-        self.emergency_active = True
         return ""
+
+    def lend(self) -> None:
+        """Make the emergency credit usable."""
+        self.emergency = self.moving("emergency_lent", self.terms["emergency_credit_limit"] * GRAIN)
+        self.emergency_active = True

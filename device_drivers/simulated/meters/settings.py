@@ -33,6 +33,7 @@ METER_DEFAULTS: dict[str, Any] = {
     "non_disablement_special_days": (),
     "billing_calendar": {"periodicity": "Monthly", "hour": 0, "minute": 0, "day": 1, "month": 1},
     "supplier_name": "Example Supply",
+    "supplier_telephone": "",
     "message": "",
     "access_restricted_before": UNSET,
     "block_prices": (),

@@ -11,13 +11,19 @@ from harness.domain.words import SupplyState
 class Supply:
     """Enabled, disabled or armed; each change is an event.
 
-    ``obstacle`` says why the supply may not be enabled or armed now, or nothing. ``before_change`` is called
-    while the old state still holds.
+    ``obstacle`` says why the supply may not be enabled or armed now, or nothing; ``output`` whether anything
+    can flow in a state. ``before_change`` is called while the old state still holds.
     """
 
-    def __init__(self, event: Callable[[int], None], obstacle: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        event: Callable[[int], None],
+        obstacle: Callable[[], str],
+        output: Callable[[SupplyState], bool],
+    ) -> None:
         self._event = event
         self._obstacle = obstacle
+        self._output = output
         self.state = SupplyState.ENABLED
         self.reason = ""  # why the meter disabled it by itself: "credit", "load limit", …
         self.before_change: Callable[[], None] = _nothing
@@ -25,7 +31,7 @@ class Supply:
     @property
     def closed(self) -> bool:
         """Whether the contactor is closed, or the valve open: whether anything can flow."""
-        return self.state is SupplyState.ENABLED
+        return self._output(self.state)
 
     def disable(self) -> None:
         """By command."""

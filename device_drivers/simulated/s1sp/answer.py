@@ -21,6 +21,8 @@ class CountersignedRequest:
     body_element: str  # the SRV's element in the DUIS Body
     body: Payload  # reads below that element
     xml: bytes = field(repr=False, default=b"")  # as gateway.countersignature makes it
+    scheduled: bool = False  # made by the DCC for a schedule of the user, and signed by the DCC alone
+    held: bool = False  # kept by the DCC until its ExecutionDateTime: later requests have overtaken it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

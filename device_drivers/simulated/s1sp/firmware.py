@@ -47,6 +47,9 @@ def activate(job: Job) -> Body:
     pending = job.device.read("firmware_pending")
     if pending != version:
         raise Refused(OUT_OF_RANGE, f"the device holds {pending or 'no image'}, not {version}")
+    if job.at is not None:
+        job.device.perform("image_activate_at", {"name": job.srv, "at": job.at})
+        return None  # no details of an execution that is to come, as the MMC schema says
     job.device.perform("image_activate")
     return {
         "ActivateImageResponseCode": {"@ResponseCode": 0, "ASN1Status": "success"},

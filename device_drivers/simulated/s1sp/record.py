@@ -20,5 +20,6 @@ class DeviceRecord:
 
     images: dict[str, str] = field(default_factory=dict)  # SHA-256 of a distributed image → its version
     counters: dict[str, int] = field(default_factory=dict)  # execution counter by originator
+    late: set[tuple[str, int]] = field(default_factory=set)  # counters of requests that the DCC had held
     certificates: dict[tuple[str, str], Notified] = field(default_factory=dict)  # by role and usage
     floors: dict[str, int] = field(default_factory=dict)  # lowest counter by remote party role

@@ -2,14 +2,15 @@
 
 Faults at :attr:`Place.S1SP` sit at CHECK ("countersignature", before all else, then "device",
 "authorisation", "certificate" and "counter"; the refusal or ""), REQUEST (the :class:`CountersignedRequest`
-once its countersignature has been verified; DROP: no answer ever comes), RESPONSE (the
-:class:`Smets1Answer`; DROP: it is lost) and ALERT (the :class:`HubAlert`; DROP: it goes no further).
+once its countersignature has been verified; DROP: no answer ever comes), ACTION (the request that has been
+admitted; DROP: answered as done, and nothing is done), RESPONSE (the :class:`Smets1Answer`; DROP: it is lost)
+and ALERT (the :class:`HubAlert`; DROP: it goes no further).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,8 +37,10 @@ from device_drivers.simulated.s1sp import (
     supply,
     tariff,
     tariff_reading,
+    unknown,
 )
 from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
+from device_drivers.simulated.s1sp.executed import Executed
 from device_drivers.simulated.s1sp.record import DeviceRecord
 from device_drivers.simulated.s1sp.refusal import (
     DEVICE_REFUSED,
@@ -74,10 +77,16 @@ STEPS: Final[Mapping[str, Step]] = {
         supply,
         estate,
         firmware,
+        unknown,
     )
     for srv, step in group.STEPS.items()
 }
 """SRV → what it takes to serve it."""
+
+HELD_BY_DEVICES: Final = frozenset({"1.1.1", "1.2.1", "1.6", "2.1", "6.4.1", "11.3"})
+"""SRVs whose steps a meter can hold until a time to come, where the catalogue lets it."""
+
+_SCHEDULE: Final = " by schedule"
 
 
 @dataclass(slots=True)
@@ -93,17 +102,26 @@ class _Station:
 class S1sp:
     """Serves the simulated rigs of a lab through ``head``. Safe to call from several threads.
 
-    ``on_alert`` is called with each alert before the hub is told that it arrived.
+    ``on_alert`` is called with each alert before the hub is told that it arrived. ``executed`` keeps the
+    counters of requests over restarts; without it they last as long as this S1SP.
     """
 
-    def __init__(self, lab: Lab, head: WanHead, interceptions: Interceptions, counters: CounterStore) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        head: WanHead,
+        interceptions: Interceptions,
+        counters: CounterStore,
+        executed: Executed | None = None,
+    ) -> None:
+        self._executed = executed
         self.on_alert: Callable[[HubAlert], None] | None = None
         self._lab = lab
         self._head = head
         self._interceptions = interceptions
         self._dcc = Ring({"dcc": simulated_pki(lab).dcc(lab.dcc.dcc_eui).certificate})
         self._sessions = Sessions(head, key_ring(lab), counters)
-        self._stations = _stations(lab)
+        self._stations = _stations(lab, executed)
         head.on_alert = self._alert
         head.on_hello = self.hello
 
@@ -135,6 +153,21 @@ class S1sp:
         station = self._stations[device_id.upper()]
         with station.order, self._association(station) as device:
             return firmware.running(device)
+
+    def record(self, device_id: str) -> DeviceRecord:
+        """What the S1SP keeps of a device; migration writes it."""
+        return self._stations[device_id.upper()].record
+
+    def installed(self, device_ids: Iterable[str]) -> None:
+        """These devices have been installed afresh: what is notified is what it was when they were enrolled.
+
+        Counters go on: who sends requests has not changed.
+        """
+        for station in (self._stations.get(device_id.upper()) for device_id in device_ids):
+            if station is not None:
+                with station.order:
+                    station.record.certificates = credentials.first_notified(self._lab, station.device.type)
+                    station.record.floors.clear()
 
     def hello(self, ch_id: str, devices: tuple[str, ...]) -> None:
         """A hub has (re)connected: its devices know nothing of earlier associations."""
@@ -177,13 +210,14 @@ class S1sp:
         if passed is DROP:
             raise DeviceSilent(f"the S1SP has lost {request.request_id}")
         self._check(passed, station, **about)
-        return self._perform(passed, station, now)
+        passed = self._interceptions.passing(Point.ACTION, request.srv, passed, **about)
+        return None if passed is DROP else self._perform(passed, station, now)
 
     def _perform(self, request: CountersignedRequest, station: _Station, now: Callable[[], datetime]) -> Body:
         step = STEPS.get(request.srv)
         if step is None:
             raise Refused(NOT_SERVED, f"this S1SP does not serve SRV {request.srv}")
-        _refuse_future_dating(request, now())
+        at = self._time_to_come(request, now())
         with self._association(station) as device:
             job = Job(
                 device=device,
@@ -193,8 +227,21 @@ class S1sp:
                 record=station.record,
                 roles=self._roles(request),
                 counter=request.counter,
+                srv=request.srv,
+                at=at,
             )
             return step(job)
+
+    def _time_to_come(self, request: CountersignedRequest, now: datetime) -> datetime | None:
+        """The ExecutionDateTime, where it lies in the future; only a device may hold a request now."""
+        if "ExecutionDateTime" not in request.body:
+            return None
+        at, row = request.body.time("ExecutionDateTime"), self._lab.catalogue[request.srv]
+        if at <= now:
+            return None
+        if "Device" not in row.future_dated or request.srv not in HELD_BY_DEVICES:
+            raise Refused(NOT_SERVED, f"no device holds SRV {request.srv} until {at:%F %T} UTC")
+        return at
 
     @contextmanager
     def _association(self, station: _Station) -> Iterator[NamedDevice]:
@@ -209,16 +256,28 @@ class S1sp:
             raise
 
     def _check(self, request: CountersignedRequest, station: _Station, **about: Any) -> None:
-        """The S1SP's own checks, after the gateway's; an accepted counter counts as used."""
-        used = station.record.counters.get(request.originator, -1)
+        """The S1SP's own checks, after the gateway's; an accepted counter counts as used.
+
+        A schedule's requests are numbered by the DCC, apart from the User's. One that the DCC has held may be
+        older than the last; it counts once all the same.
+        """
+        counters, late = station.record.counters, station.record.late
+        series = f"{request.originator}{_SCHEDULE}" if request.scheduled else request.originator
+        used = counters.get(series, -1)
+        again = (series, request.counter) in late if request.held else request.counter <= used
         for item, code, refusal in (
             ("device", NOT_FOR_THIS_DEVICE, self._unfit(request.srv, station.device.type)),
             ("authorisation", NOT_AUTHORISED, self._unauthorised(request)),
             ("certificate", NOT_AUTHORISED, self._not_notified(request, station.record)),
-            ("counter", REPLAYED, _replayed(request, used)),
+            ("counter", REPLAYED, _replayed(request, used) if again else ""),
         ):
             self._refuse_if(item, code, refusal, **about)
-        station.record.counters[request.originator] = max(used, request.counter)
+        counters[series] = max(used, request.counter)
+        if self._executed is not None and not request.scheduled:  # a schedule ends with the DCC that has it
+            own = {name: each for name, each in counters.items() if not name.endswith(_SCHEDULE)}
+            self._executed.keep(station.device.device_id, own)
+        if request.held:
+            late.add((series, request.counter))
 
     def _refuse_if(self, item: str, code: int, refusal: str, **about: Any) -> None:
         if found := self._interceptions.passing(Point.CHECK, item, refusal, **about):
@@ -227,7 +286,10 @@ class S1sp:
     def _not_countersigned(self, request: CountersignedRequest) -> str:
         """Why the request is not what the DCC has countersigned, or nothing."""
         try:
-            message = RequestMessage.read(countersigned(request.xml, self._dcc))
+            inner = countersigned(request.xml, self._dcc)
+            if request.scheduled:  # no User has signed it
+                self._dcc.verify(inner)
+            message = RequestMessage.read(inner)
         except ProtocolViolation as problem:
             return f"countersignature: {problem.message}"
         signed = (message.request_id, message.srv, message.body_element, message.body)
@@ -248,7 +310,7 @@ class S1sp:
         return f"the User Role of {request.originator} ({held}) may not send SRV {request.srv}"
 
     def _not_notified(self, request: CountersignedRequest, record: DeviceRecord) -> str:
-        return credentials.refusal(request, self._roles(request), record)
+        return "" if request.scheduled else credentials.refusal(request, self._roles(request), record)
 
     def _roles(self, request: CountersignedRequest) -> frozenset[UserRole]:
         originator = request.originator.upper()
@@ -256,20 +318,11 @@ class S1sp:
 
 
 def _replayed(request: CountersignedRequest, used: int) -> str:
-    """Why the counter is no good; for each User and device it rises with every request."""
-    fresh = request.counter > used
-    return "" if fresh else f"counter {request.counter} is not above {used}, the last one used"
+    """Why a counter is no good that was used before; for each User and device it rises with every request."""
+    return f"counter {request.counter} is not above {used}, the last one used"
 
 
-def _refuse_future_dating(request: CountersignedRequest, now: datetime) -> None:
-    if "ExecutionDateTime" in request.body and request.body.time("ExecutionDateTime") > now:
-        raise Refused(
-            NOT_SERVED,
-            f"future dating, to {request.body.text('ExecutionDateTime')}, is not served by this S1SP",
-        )
-
-
-def _stations(lab: Lab) -> dict[str, _Station]:
+def _stations(lab: Lab, executed: Executed | None) -> dict[str, _Station]:
     """Every device of the lab's simulated rigs, by its id."""
     stations = {}
     for rig in lab.rigs:
@@ -278,6 +331,9 @@ def _stations(lab: Lab) -> dict[str, _Station]:
             continue
         order = threading.Lock()
         for device in rig.devices.values():
-            record = DeviceRecord(certificates=credentials.first_notified(lab, device.type))
+            record = DeviceRecord(
+                counters=executed.of(device.device_id) if executed else {},
+                certificates=credentials.first_notified(lab, device.type),
+            )
             stations[device.device_id.upper()] = _Station(device, hub.device_id, order, record)
     return stations

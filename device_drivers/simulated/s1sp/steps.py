@@ -31,6 +31,8 @@ class Job:
     record: DeviceRecord
     roles: frozenset[UserRole]  # of the User that asks
     counter: int  # the request's
+    srv: str = ""
+    at: datetime | None = None  # when it is to take effect, where that is to come: the device holds it
 
     @property
     def gas(self) -> bool:
@@ -65,7 +67,11 @@ class Job:
         return self.device.log(log, start, end)
 
     def write(self, settings: Mapping[str, Any]) -> None:
-        """Write settings that take effect together, or none of them where the device refuses one."""
+        """Write settings that take effect together, or none of them where the device refuses one.
+
+        Where they are to take effect later, the device holds them; a later request of the same SRV takes
+        the place of an earlier one that is still held (inferred).
+        """
         self.device.perform("hold_settings")
         try:
             for name, value in settings.items():
@@ -74,7 +80,10 @@ class Job:
             self.device.perform("hold_settings")  # forgets what was staged
             self.device.perform("release_settings")
             raise
-        self.device.perform("release_settings")
+        if self.at is None:
+            self.device.perform("release_settings")
+        else:
+            self.device.perform("release_settings_at", {"name": self.srv, "at": self.at})
 
 
 Step = Callable[[Job], Body]

@@ -1,8 +1,8 @@
 """The S1SP's end of the hubs' WAN: :class:`WanHead`. The hub's end is in :mod:`.hub_wan`.
 
-One TCP connection a hub (frames: :mod:`.wan_frames`). The hub reports (hello, alert) and is told "ack" when
-the head's callback has returned; the head asks (exchange, now, hold) and gets an "answer". Nothing here
-knows DLMS: an APDU is bytes.
+One TCP connection a hub (frames: :mod:`.wan_frames`). The hub reports (hello, alert, due) and is told "ack"
+when the head's callback has returned; the head asks (exchange, now, hold, ring) and gets an "answer".
+Nothing here knows DLMS: an APDU is bytes.
 
 >>> head = WanHead()
 >>> head.hubs()
@@ -12,7 +12,10 @@ knows DLMS: an APDU is bytes.
 
 from __future__ import annotations
 
+import hmac
+import logging
 import queue
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -21,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from device_drivers.simulated.wan.frames import (
     ANSWER_SECONDS,
@@ -33,6 +36,8 @@ from device_drivers.simulated.wan.frames import (
     read_moment,
 )
 from harness.domain.errors import DeviceFault, ProtocolViolation
+
+_log: Final = logging.getLogger(__name__)
 
 
 class HubUnreachable(DeviceFault):
@@ -106,9 +111,9 @@ class _Connection:
 class WanHead:
     """The S1SP's end: listens from the moment it is made, and knows every hub that has said hello.
 
-    ``on_alert`` and ``on_hello`` may be set at any time. They run on a thread of the hub's connection,
-    one at a time and in order, and may call back into the head; a hub's report is acknowledged when they
-    have returned. A hub that connects again takes the place of its older connection.
+    ``on_alert``, ``on_hello`` and ``on_due`` may be set at any time. They run on a thread of the hub's
+    connection, one at a time and in order, and may call back into the head; a hub's report is acknowledged
+    when they have returned. A hub that connects again takes the place of its older connection.
     """
 
     def __init__(
@@ -118,9 +123,15 @@ class WanHead:
         *,
         on_alert: Callable[[HubAlert], None] | None = None,
         on_hello: Callable[[str, tuple[str, ...]], None] | None = None,
+        on_due: Callable[[str], None] | None = None,
+        proof: Callable[[str, str], str] | None = None,
+        refusal: Callable[[str, str], str] | None = None,
     ) -> None:
         self.on_alert = on_alert
         self.on_hello = on_hello
+        self.on_due = on_due
+        self._proof = proof
+        self._refusal = refusal or (lambda hub, why: why)  # noqa: ARG005 - it is about that hub
         self._hubs: dict[str, _Connection] = {}
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -178,6 +189,10 @@ class WanHead:
         """Let lab time pass on the hub's rig; returns when it has."""
         self._hub(ch_id).ask("hold", ANSWER_SECONDS, seconds=seconds)
 
+    def ring(self, ch_id: str, moment: datetime) -> None:
+        """Have ``on_due`` called with the hub's id when the lab time of its rig has come to ``moment``."""
+        self._hub(ch_id).ask("ring", ANSWER_SECONDS, at=moment.isoformat())
+
     def close(self) -> None:
         """Stop listening, drop every hub, and wait for the head's threads to end."""
         with self._lock:
@@ -222,7 +237,7 @@ class WanHead:
     def _receive(self, connection: _Connection) -> None:
         try:
             hello = connection.line.receive(HELLO_SECONDS)
-            if hello is None or hello["kind"] != "hello":
+            if hello is None or hello["kind"] != "hello" or not self._believed(connection, hello):
                 return
             connection.reports.put(hello)
             while (frame := connection.line.receive()) is not None:
@@ -234,6 +249,20 @@ class WanHead:
             return  # who speaks another language is hung up on
         finally:
             self._forget(connection)
+
+    def _believed(self, connection: _Connection, hello: Frame) -> bool:
+        """Whether it is the hub that it says it is: it proves that it has the hub's key."""
+        if self._proof is None:
+            return True
+        hub, nonce = str(hello.get("hub")), secrets.token_hex(16)
+        connection.line.send({"kind": "prove", "nonce": nonce})
+        answer = connection.line.receive(HELLO_SECONDS)
+        given = str(answer.get("proof")) if answer is not None and answer["kind"] == "proof" else ""
+        right = hmac.compare_digest(given.encode(), self._proof(hub, nonce).encode())
+        if right or not self._refusal(hub, "the proof is not the hub's"):
+            return True
+        _log.warning("somebody who is not hub %s has said hello in its name", hub)
+        return False
 
     def _deliver(self, connection: _Connection) -> None:
         while (report := connection.reports.get()) is not None:
@@ -248,6 +277,9 @@ class WanHead:
     def _report(self, connection: _Connection, report: Frame) -> None:
         if report["kind"] == "hello":
             self._welcome(connection, str(report["hub"]), tuple(map(str, report["devices"])))
+        elif report["kind"] == "due":
+            if self.on_due is not None:
+                self.on_due(connection.ch_id)
         elif report["kind"] == "alert" and self.on_alert is not None:
             self.on_alert(
                 HubAlert(
@@ -260,6 +292,8 @@ class WanHead:
             )
 
     def _welcome(self, connection: _Connection, ch_id: str, devices: tuple[str, ...]) -> None:
+        if connection.ch_id not in ("", ch_id):
+            raise ProtocolViolation(f"hub {connection.ch_id} says hello in the name of {ch_id}")
         with self._lock:
             older = self._hubs.get(ch_id)
             connection.ch_id, connection.devices = ch_id, devices

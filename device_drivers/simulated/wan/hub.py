@@ -5,11 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from typing import Protocol
 
-from device_drivers.simulated.wan.frames import ANSWER_SECONDS, HELLO_SECONDS, Frame, Line, read_bytes
+from device_drivers.simulated.wan.frames import (
+    ANSWER_SECONDS,
+    HELLO_SECONDS,
+    Frame,
+    Line,
+    read_bytes,
+    read_moment,
+)
 from device_drivers.simulated.wan.head import HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
 
@@ -33,6 +41,9 @@ class Hub(Protocol):
     def hold(self, seconds: float) -> None:
         """Let lab time pass."""
 
+    def ring(self, moment: datetime, due: Callable[[], None]) -> None:
+        """Call ``due`` when the rig's lab time has come to ``moment``."""
+
 
 class HubWan:
     """The hub's end: answers what the head asks, and keeps reports in an outbox until acknowledged.
@@ -41,7 +52,8 @@ class HubWan:
     by itself; :meth:`close` lets go of socket and threads. :meth:`post` never waits for the network.
     """
 
-    def __init__(self, address: str, hub: Hub) -> None:
+    def __init__(self, address: str, hub: Hub, proof: Callable[[str], str] | None = None) -> None:
+        self._proof = proof  # what the hub answers to a nonce
         self._address = address
         self._hub = hub
         self._line: Line | None = None
@@ -67,6 +79,10 @@ class HubWan:
         self._line = Line(connection)
         self._line.send(self._hello())
         welcome = self._line.receive(HELLO_SECONDS)
+        if welcome is not None and welcome["kind"] == "prove":
+            proof = self._proof(str(welcome.get("nonce"))) if self._proof else ""
+            self._line.send({"kind": "proof", "proof": proof})
+            welcome = self._line.receive(HELLO_SECONDS)
         problem = "it hung up" if welcome is None else str(welcome.get("problem", ""))
         if problem:
             self._line.close()
@@ -88,6 +104,10 @@ class HubWan:
                 "timestamp": timestamp.isoformat(),
             }
         )
+
+    def due(self) -> None:
+        """Tell the head that a moment has come at which it wanted to be rung."""
+        self._put({"kind": "due", "id": next(self._numbers), "hub": self._hub.device_id})
 
     def announce(self) -> None:
         """Tell the head that the devices behind the hub have changed."""
@@ -147,7 +167,7 @@ class HubWan:
     def _is_settled(self) -> bool:
         if self._line is None or self._problem:
             return True
-        return self._under_way is None and not (self._outbox and self._carries)
+        return self._under_way is None and self._next() is None
 
     def _send(self, line: Line) -> None:
         """Send one report after another, each when the one before has been acknowledged."""
@@ -156,7 +176,8 @@ class HubWan:
                 self._changed.wait_for(self._may_send)
                 if self._line is None:
                     return
-                report = self._outbox[0]
+                report = self._next()
+                assert report is not None  # by _may_send
                 self._under_way = report["id"]
             try:
                 line.send(report)
@@ -165,7 +186,11 @@ class HubWan:
                 return
 
     def _may_send(self) -> bool:
-        return self._line is None or (self._under_way is None and bool(self._outbox) and self._carries)
+        return self._line is None or (self._under_way is None and self._next() is not None)
+
+    def _next(self) -> Frame | None:
+        """The report that goes next; that a moment has come is the lab's word, and needs no WAN."""
+        return next((report for report in self._outbox if self._carries or report["kind"] == "due"), None)
 
     def _receive(self, line: Line) -> None:
         end = "the hub twin itself broke while it answered the S1SP"
@@ -185,8 +210,8 @@ class HubWan:
     def _acknowledged(self, frame: Frame) -> None:
         with self._changed:
             if frame.get("id") == self._under_way:
+                self._outbox = deque(each for each in self._outbox if each["id"] != self._under_way)
                 self._under_way = None
-                self._outbox.popleft()
                 self._problem = self._problem or str(frame.get("problem") or "")
             self._changed.notify_all()
 
@@ -200,6 +225,8 @@ class HubWan:
                     return {"apdus": [apdu.hex() for apdu in answer]}
                 case "hold":
                     self._hub.hold(float(frame["seconds"]))
+                case "ring":
+                    self._hub.ring(read_moment(frame["at"]), self.due)
                 case "now":
                     pass
                 case kind:

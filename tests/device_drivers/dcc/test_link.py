@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -111,8 +112,8 @@ def test_a_gateway_with_a_certificate_of_another_lab_is_not_spoken_to(
 
 
 def test_an_srv_that_the_dcc_does_not_serve_is_a_fault_of_the_lab(dcc: Any) -> None:
-    with pytest.raises(LinkLost, match=r"HTTP 501.*does not serve SRV 5.2"):
-        dcc.send("5.2", {"DeviceID": dcc.esme})
+    with pytest.raises(LinkLost, match=r"HTTP 501.*does not serve SRV 12.1"):
+        dcc.send("12.1", {"UPRN": "1"})
 
 
 def test_a_role_without_identity_and_an_unknown_srv_are_told(dcc: Any) -> None:
@@ -252,3 +253,30 @@ def test_a_line_that_a_kill_has_torn_off_does_not_spoil_the_one_after_it(tmp_pat
     assert lines[1] == '{"kind": "requ'
     assert json.loads(lines[2])["xml"] == "<a/>"
     assert (tmp_path / "strays.jsonl").read_text().endswith("\n")
+
+
+def test_a_request_of_before_a_restart_is_refused_by_the_gateway(
+    open_dcc: Callable[..., Any], dcc_lab: Lab, outside: httpx.Client
+) -> None:
+    sent = open_dcc(dcc_lab).send("4.1.1")
+    assert sent.awaited
+    restarted = open_dcc(dcc_lab)
+    url = f"https://{restarted.gateway_server.host}:{restarted.gateway_server.port}/api/v1/serviceS"
+    answer = outside.post(url, content=sent.request, headers=XML)
+    assert "E100" in answer.text
+    assert restarted.s1sp.asked == []
+
+
+def test_what_a_test_posts_itself_is_marked_as_forged(dcc: Any, outside: httpx.Client) -> None:
+    response = delivered_response(dcc)
+    forged = response.replace(b'MessageSuccess="true"', b'MessageSuccess="false"')
+    dcc.link.expect_forged(hashlib.sha256(forged).hexdigest())
+    for message in (response, forged):
+        outside.post(dcc.link.receive_url, content=message, headers=XML)
+    dcc.link.note_forged(b"\xff", "serviceS", 415, b"no")
+    kept = [json.loads(line) for line in (dcc.folder / "messages.jsonl").read_text().splitlines()]
+    assert [entry["forged"] for entry in kept if entry["kind"] == "response"] == [False, False, True]
+    assert [(entry["kind"], entry["request_id"]) for entry in kept[-2:]] == [
+        ("request", "misuse-1"),
+        ("answer", "misuse-1"),
+    ]

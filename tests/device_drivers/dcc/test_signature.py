@@ -194,3 +194,13 @@ def test_a_key_or_certificate_that_is_none_is_a_configuration_error(pki: Simulat
         Signer(b"no key", pair.certificate)
     with pytest.raises(ConfigurationError, match="certificate"):
         Signer(pair.key, b"no certificate")
+
+
+@pytest.mark.parametrize(
+    ("what", "why"), [("expired", "valid from"), ("early", "valid from"), ("revoked", "revoked")]
+)
+def test_a_certificate_that_is_no_good_signs_nothing(pki: SimulatedPki, what: str, why: str) -> None:
+    pair = pki.misfit(what, "IS", USER)
+    ring = Ring({"revoked IS" if what == "revoked" else "IS": pair.certificate}, revoked={"revoked IS"})
+    with pytest.raises(SignatureRefused, match=why):
+        ring.verify(parse(Signer(pair.key, pair.certificate).sign(request_xml())))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_drivers.dcc.tree import RA, as_document, body_element, fragment, moment, parse, tree
+from device_drivers.dcc.tree import RA, as_document, body_element, fragment, moment, parse, text, tree
 from harness.domain.errors import ProtocolViolation, UsageError
 
 
@@ -45,6 +45,27 @@ def test_an_entity_bomb_is_refused_at_once(place: str) -> None:
 def test_what_is_not_plain_xml_is_a_protocol_violation(document: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         parse(document)
+
+
+def test_a_comment_does_not_cut_a_value_in_two() -> None:
+    assert text(parse(b"<a><b>10<!-- not signed -->00</b></a>"), "b") == "1000"
+
+
+@pytest.mark.parametrize("document", [b"<a><?x y?></a>", b"<?x y?><a/>", b"<a/><?x y?>"])
+def test_a_processing_instruction_is_refused(document: bytes) -> None:
+    with pytest.raises(ProtocolViolation, match="processing instruction"):
+        parse(document)
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "iso-8859-1"])
+def test_another_encoding_than_utf_8_is_refused(encoding: str) -> None:
+    with pytest.raises(ProtocolViolation, match="encoding"):
+        parse(f"<?xml version='1.0' encoding = '{encoding}'?><a/>".encode())
+
+
+def test_more_tags_than_any_message_has_are_not_even_parsed() -> None:
+    with pytest.raises(ProtocolViolation, match="tags"):
+        parse(b"<a>" + b"<b/>" * 1_000_001 + b"</a>")
 
 
 def test_a_deep_tree_is_refused_before_it_is_walked() -> None:

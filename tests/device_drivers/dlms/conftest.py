@@ -161,6 +161,7 @@ class Bench:
     switch, echo = SWITCH, ECHO
     start, row = START, staticmethod(row)
     credentials, password = CREDENTIALS, PASSWORD
+    associations = ASSOCIATIONS
     service_blocks = SERVICE_BLOCKS  # all that we can do, but for general blocks
     keys, titles = (ENCRYPTION, AUTHENTICATION), (CLIENT_TITLE, METER_TITLE)
 
@@ -169,14 +170,15 @@ class Bench:
     failures: list[int] = field(default_factory=list)
     max_pdu: int = 65_535
 
-    def server(self) -> DlmsServer:
+    def server(self, **options) -> DlmsServer:
         return DlmsServer(
             self.meter,
-            ASSOCIATIONS,
+            options.pop("associations", ASSOCIATIONS),
             METER_TITLE,
             self.counters,
             max_pdu=self.max_pdu,
             on_authentication_failure=self.failures.append,
+            **options,
         )
 
     def channel(self, client_sap: int) -> DirectChannel:

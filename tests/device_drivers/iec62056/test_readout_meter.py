@@ -293,7 +293,7 @@ def lab(cable, tmp_path: Path) -> Any:
     """A lab file whose one rig has such a meter."""
     config = REPO / "lab_config"
     before, _, _ = (config / "physical-example.yaml").read_text().partition("\nrigs:\n")
-    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm", "packs"):
+    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "migration", "ttm", "packs"):
         before = re.sub(rf"^{name}: ", f"{name}: {config}/", before, flags=re.MULTILINE)
     file = tmp_path / "lab.yaml"
     file.write_text(

@@ -335,3 +335,22 @@ def test_a_gas_reading_over_a_slow_wan_wakes_hub_and_meter(connect: Connect) -> 
     rigged.at.hub.relay(GSME_ID, b"gas", S1SP)
     assert rigged.at.clock.now() == FIRST_WAKE
     assert rigged.at.hub.get("wake_ups") == 1
+
+
+@pytest.mark.parametrize(("wan", "sleeper", "device_id"), [("slow", "CH", ESME_ID), ("up", "GSME", GSME_ID)])
+def test_a_fault_can_keep_a_sleeper_asleep(wan: str, sleeper: str, device_id: str) -> None:
+    never = home(wan, fault(Point.WAKE, lambda seen: DROP))
+    with pytest.raises(HubUnreachable, match=f"the {sleeper} at hub .* did not wake"):
+        never.hub.relay(device_id, b"ask", S1SP)
+    late = home(wan, fault(Point.WAKE, lambda seen: timedelta(hours=2)))
+    late.hub.relay(device_id, b"ask", S1SP)
+    assert late.clock.now() == NOON + timedelta(hours=2)
+
+
+def test_who_has_joined_is_kept_over_a_power_cut_unless_a_fault_forgets_it() -> None:
+    forgets = fault(Point.POWER, lambda seen: {**seen.value, GSME_ID: False})
+    for hub, joined in ((home().hub, True), (home("up", forgets).hub, False)):
+        hub.power(False)
+        hub.power(True)
+        assert log_of(hub)[GSME_ID]["joined"] is joined
+        assert log_of(hub)[ESME_ID]["joined"]

@@ -162,3 +162,42 @@ def test_a_replayed_request_never_reaches_the_meter(rig: RigInHand) -> None:
     response = rig.user.request("7.2", rig.devices[ESME], forgery=Forgery(counter="replayed"))
     assert not response.success
     assert rig.devices[ESME].snapshot() == before
+
+
+def test_lab_time_stops_where_the_dcc_has_something_to_do(rig: RigInHand) -> None:
+    esme, at = rig.devices[ESME], rig.clock.now() + timedelta(hours=2)
+    rig.bench.load(3_000)
+    held = rig.user.send("4.1.1", esme, {"ExecutionDateTime": at})
+    assert (held.accepted, held.response()) == (True, None)
+    rig.clock.sleep(timedelta(hours=6))
+    response = held.wait(timedelta(0))
+    assert (response.code, response.timestamp, response.problems) == ("I0", at, ())
+    used = esme.read("active_import") - response.payload.integer("Electricity/ActiveImportRegister/Value")
+    assert used == 4 * 3_000
+    rig.bench.load(0)
+
+
+def test_a_schedule_brings_its_readings_over_days_without_the_wan_too(rig: RigInHand) -> None:
+    esme, at = rig.devices[ESME], (rig.clock.now() + timedelta(hours=1)).replace(microsecond=0)
+    body = {
+        "ScheduleFrequency": "Daily",
+        "ScheduleStartDate": f"{at:%Y-%m-%d}",
+        "ScheduleExecutionStartTime": f"{at:%H:%M:%S}Z",
+        "DSPScheduledServiceReference": "4.16",
+        "DSPScheduledServiceReferenceVariant": "4.16",
+        "DeviceID": esme.device_id,
+        "DSPReadActivePowerImport": None,
+    }
+    number = rig.user.request("5.1", esme, body).payload.integer("DSPScheduleID")
+    rig.clock.sleep(timedelta(days=1))
+    rig.bench.mains(on=False)
+    rig.clock.sleep(timedelta(days=1))
+    rig.bench.mains(on=True)
+    rig.clock.sleep(timedelta(days=1))
+    brought = rig.user.scheduled(number, esme)
+    assert [(each.code, each.srv, each.problems) for each in brought] == [
+        ("I0", "4.16", ()), ("E20", "4.16", ()), ("I0", "4.16", ()),
+    ]  # fmt: skip
+    assert rig.user.request("5.3", esme, {"DSPScheduleID": number}).code == "I99"
+    rig.clock.sleep(timedelta(days=1))
+    assert (len(rig.user.scheduled(number, esme)), rig.user.strays()) == (3, ())

@@ -164,6 +164,23 @@ def test_an_image_that_is_not_right_is_refused_and_told(house: Any, events: Any,
     assert house.esme.get("firmware_version") == "1.0.0"
 
 
+@pytest.mark.parametrize("says", [b"GSME 2.1.0\n", b"ESME 2.0.0\n"])
+def test_an_image_that_says_that_it_is_for_something_else_is_refused(
+    house: Any, events: Any, says: bytes
+) -> None:
+    send(house.esme, make_image(says + b"new" * 200))
+    with pytest.raises(AccessRefused, match="the image is"):
+        house.esme.act("image_verify")
+    assert events(house.esme, "security_log") == [0x0084]
+    assert house.esme.get("firmware_pending") == ""
+
+
+def test_an_image_that_says_what_it_is_is_taken(house: Any) -> None:
+    send(house.esme, make_image(b"ESME 2.1.0\n" + b"new" * 200))
+    house.esme.act("image_verify")
+    assert house.esme.get("firmware_pending") == "2.1.0"
+
+
 def test_a_block_sent_again_replaces_itself_and_one_too_many_is_refused(house: Any) -> None:
     image = make_image(b"x" * 100)
     send(house.esme, image)
@@ -234,7 +251,16 @@ def test_the_fault_is_told_who_asks_which_device_and_when(a_house: Build) -> Non
     seen: list[Any] = []
     house = a_house(faults=fault(Point.READ, lambda passing: seen.append(dict(passing.details)) or 0))
     house.esme.get("voltage", 3)
-    assert seen == [{"client": 3, "device_id": house.esme.device_id, "now": house.clock.now()}]
+    model = house.esme.device.model
+    assert seen == [
+        {
+            "client": 3,
+            "device_id": house.esme.device_id,
+            "model": model.model,
+            "firmware": model.firmware,
+            "now": house.clock.now(),
+        }
+    ]
 
 
 def test_a_write_is_changed_or_quietly_lost(a_house: Build) -> None:

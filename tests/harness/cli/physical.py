@@ -31,7 +31,7 @@ SAFE = {
 
 def with_paths(lab: str) -> str:
     """The text of the shipped lab file for another folder; its data files stay where they are."""
-    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm", "packs"):
+    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm", "packs", "migration"):
         lab = re.sub(rf"^{name}: ", f"{name}: {CONFIG}/", lab, flags=re.MULTILINE)
     return re.sub(r"^  schemas:.*\n", "", lab, flags=re.MULTILINE)
 

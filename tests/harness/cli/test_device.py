@@ -290,7 +290,7 @@ def test_what_the_device_does_wrong_leaves_its_rig_free(device, state: Path) -> 
 
 
 def test_no_help_text_is_cut() -> None:
-    for words in ([], ["lab"], ["device"], ["driver"], ["ttm"], ["evidence"]):
+    for words in ([], ["lab"], ["device"], ["driver"], ["ttm"], ["evidence"], ["packs"]):
         shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).stdout
         assert "..." not in shown.replace("[ARGS]...", ""), words
         assert all(len(line) <= 80 for line in shown.splitlines())

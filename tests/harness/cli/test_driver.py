@@ -118,7 +118,7 @@ def lab_with_the_meter(tmp_path: Path, stand_in: int) -> Path:
     """A lab file with one rig, whose meter speaks the new protocol; it names no plugin."""
     config = REPO / "lab_config"
     before, _, _ = (config / "physical-example.yaml").read_text().partition("\nrigs:\n")
-    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm", "packs"):
+    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "migration", "ttm", "packs"):
         before = re.sub(rf"^{name}: ", f"{name}: {config}/", before, flags=re.MULTILINE)
     nowhere = "{transport: tcp, parameters: {host: 127.0.0.1, port: 1}}"
     lab = tmp_path / "lab.yaml"

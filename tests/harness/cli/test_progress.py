@@ -20,6 +20,7 @@ from harness.execution.terminal import TERMINAL
 
 tests = [SimpleNamespace(not_run="") for _ in range(3)] + [SimpleNamespace(not_run="no rig of DMC x")]
 plan = SimpleNamespace(run_id="20260302-091500-3fa2", tests=tests, rigs=("ioc-1", "ioc-2"), seed=7)
+plan.notices, plan.witness = ("not agreed with the TAG: standard-srvt-ioc",), "Ann"
 plugin = ControllerPlugin.__new__(ControllerPlugin)
 plugin.controller = SimpleNamespace(plan=plan, problems=(), to_run=tests[:3], resumption=None)
 manager = SimpleNamespace(getplugin=lambda name: plugin)
@@ -68,6 +69,8 @@ def test_in_a_log_each_attempt_is_a_whole_plain_line() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
+        "not agreed with the TAG: standard-srvt-ioc",
+        "witnessed by Ann",
         "run 20260302-091500-3fa2: 4 planned tests, 2 rigs, seed 7",
         "1 of them cannot run: no rig of their DMC",
         "    1/3 passed      ioc-1      test_one",

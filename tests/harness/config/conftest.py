@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.config.pack_folders import CLOCK, MANIFEST, REGISTERS
+
 REPO = Path(__file__).resolve().parents[3]
 
 LAB = """\
@@ -52,5 +54,20 @@ def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(REPO / "lab_config" / name, tmp_path)
     (tmp_path / "packs").mkdir()
     (tmp_path / "lab.yaml").write_text(LAB)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A packs folder with one manifest; the working folder."""
+    tmp_path /= "our_packs"
+    tmp_path.mkdir()
+    for name, source in {"readings/test_registers.py": REGISTERS, "test_clock.py": CLOCK}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    (tmp_path / "shared.py").write_text("LIMIT = 1\n")
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "small.yaml").write_text(MANIFEST)
     monkeypatch.chdir(tmp_path)
     return tmp_path

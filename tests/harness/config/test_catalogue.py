@@ -133,6 +133,8 @@ def test_a_row_is_read_whole(catalogue: Mapping[str, ServiceRequest]) -> None:
          "c.csv:2: SRV 1.1.1: unknown User Role 'RSAA' (did you mean 'RSA'?)"),
         ("IS GS,Y,Y,N", "IS GS,Y,y,N",
          "c.csv:2: SRV 1.1.1: found smets1_gsme 'y', expected one of Y, N, ? (correct it)"),
+        (",Yes,Yes,Device,No,", ",Yes,Yes,device,No,",
+         "c.csv:2: SRV 1.1.1: found future_dated 'device', expected one of No, DSP, Device, DSP & Device (correct it)"),
         ("inferred: t", "guessed: t",
          "c.csv:2: SRV 1.1.1: the evidence does not begin with its grade "
          "(choose from 'confirmed', 'supported', 'inferred', 'unknown')"),
@@ -157,3 +159,11 @@ def test_a_wrong_cell_is_named(
     with pytest.raises(ConfigurationError) as caught:
         load_catalogue(Path("c.csv"))
     assert str(caught.value) == message
+
+
+def test_who_may_hold_a_request_and_what_a_schedule_may_ask_is_read(
+    catalogue: Mapping[str, ServiceRequest],
+) -> None:
+    held = {srv: set(catalogue[srv].future_dated) for srv in ("1.5", "4.1.1", "1.6", "6.23")}
+    assert held == {"1.5": set(), "4.1.1": {"DSP"}, "1.6": {"Device"}, "6.23": {"DSP", "Device"}}
+    assert (catalogue["4.8.1"].dcc_scheduled, catalogue["4.1.1"].dcc_scheduled) == (True, False)

@@ -138,7 +138,7 @@ BROKEN = {
         "lab.yaml:11: rigs.one.dmc: unknown DMC 'foc-cedarholt-eletric' (did you mean 'foc-cedarholt-electric'?)",
     ),
     "an EPCL entry whose DMC is absent": Break(
-        "epcl.yaml", "dmc: moc-birchfell", "dmc: gone",
+        "epcl.yaml", "mixed:\n  dmc: moc-birchfell", "mixed:\n  dmc: gone",
         "epcl.yaml:17: moc-birchfell-mixed.dmc: unknown DMC 'gone' (choose from 'ioc-alderwick', 'moc-birchfell', "
         "'foc-cedarholt', 'foc-cedarholt-electric')",
     ),

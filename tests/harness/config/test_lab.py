@@ -178,3 +178,16 @@ def test_leases_are_kept_in_the_state_folder_or_in_the_database_that_is_named(
     lab = load_lab(file)
     assert lab.database == found.format(folder=lab_folder)
     assert list(secret_references(lab)) == ([lab.database] if is_reference(lab.database) else [])
+
+
+def test_what_is_unknown_of_smets1_is_off_until_the_lab_turns_it_on(lab_folder: Path) -> None:
+    file = lab_folder / "lab.yaml"
+    off = load_lab(file).catalogue
+    file.write_text(f"unknown_services: true\n{file.read_text()}")
+    on = load_lab(file).catalogue
+    assert (off["3.1"].device_types, off["3.1"].unknown_for) == (
+        frozenset(),
+        {DeviceType.ESME, DeviceType.GSME},
+    )
+    assert on["3.1"].device_types == {DeviceType.ESME, DeviceType.GSME}
+    assert {srv for srv in on if on[srv] != off[srv]} == {srv for srv in off if off[srv].unknown_for}

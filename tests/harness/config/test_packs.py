@@ -9,57 +9,7 @@ import pytest
 from harness.config import FileProblems
 from harness.config.packs import find_packs, load_pack, manifests, selected_tests
 from harness.domain.errors import ConfigurationError
-from harness.domain.packs import Pack
-
-MANIFEST = """\
-title: A pack
-version: "1"
-kind: service_reference_variant
-capability_release: IOC
-test_phase: DMCT SRVT
-installation_types: [dormant, active]
-select:
-  - readings/test_registers.py
-  - test_clock.py::test_the_clock_is_right
-"""
-REGISTERS = """
-import pytest
-
-@pytest.mark.ttm("TTM-1", "TTM-2")
-@pytest.mark.srv("4.1.1")
-def test_import(meter): ...
-
-def test_export(meter): ...
-
-def helper(): ...
-"""
-CLOCK = """
-def test_the_clock_is_right(meter): ...
-def test_the_clock_can_be_set(meter): ...
-"""
-
-
-@pytest.fixture
-def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, source in {"readings/test_registers.py": REGISTERS, "test_clock.py": CLOCK}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(source)
-    (tmp_path / "shared.py").write_text("LIMIT = 1\n")
-    (tmp_path / "manifests").mkdir()
-    (tmp_path / "manifests" / "small.yaml").write_text(MANIFEST)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def load(packs: Path, *changes: tuple[str, str]) -> Pack:
-    """The pack, once these texts of its manifest are replaced."""
-    path = packs / "manifests" / "small.yaml"
-    text = path.read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    return load_pack(path, packs)
+from tests.harness.config.pack_folders import MANIFEST, load, manifest, with_imports
 
 
 def test_a_pack_is_named_after_its_manifest_and_selects_modules_and_single_tests(packs: Path) -> None:
@@ -122,21 +72,78 @@ def test_an_unknown_pack_suggests_the_nearest(packs: Path) -> None:
     assert len(find_packs(packs, ["small", "small"])) == 1
 
 
-@pytest.mark.parametrize("name", ["readings/test_registers.py", "shared.py", "manifests/small.yaml"])
-def test_the_digest_covers_manifest_selected_modules_and_what_they_share(packs: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "readings/test_registers.py",
+        "manifests/small.yaml",
+        "conftest.py",
+        "readings/__init__.py",
+        "readings/conftest.py",
+        "limits/__init__.py",
+        "limits/high.py",  # imported by a selected module
+        "units.py",  # imported by what it imports, in a function
+        "lazy.py",  # named as a plugin of pytest
+    ],
+)
+def test_the_digest_covers_what_the_pack_is_made_of_and_all_that_this_imports(packs: Path, name: str) -> None:
+    with_imports(packs)
     before = load(packs).digest
     assert load(packs).digest == before
     (packs / name).write_text((packs / name).read_text() + "\n# changed\n")
     assert load(packs).digest != before
 
 
-def test_the_digest_leaves_out_modules_that_the_pack_does_not_select(packs: Path) -> None:
+@pytest.mark.parametrize("name", ["test_other.py", "shared.py", "other/conftest.py"])
+def test_the_digest_leaves_out_what_the_pack_does_not_use(packs: Path, name: str) -> None:
+    with_imports(packs)
     before = load(packs).digest
-    (packs / "test_other.py").write_text("def test_other(): ...\n")
+    (packs / name).parent.mkdir(exist_ok=True)
+    (packs / name).write_text("def test_other(): ...\n")
     assert load(packs).digest == before
 
 
-def test_every_shipped_manifest_loads_and_selects_something() -> None:
-    shipped = Path(__file__).resolve().parents[3] / "test_packs"
-    for pack in find_packs(shipped, manifests(shipped)):
-        assert selected_tests(pack), pack.name
+def test_a_pack_says_which_files_its_digest_covers(packs: Path) -> None:
+    with_imports(packs)
+    assert set(load(packs).files) == {
+        "manifests/small.yaml", "test_clock.py", "readings/test_registers.py", "readings/conftest.py",
+        "readings/__init__.py", "conftest.py", "limits/__init__.py", "limits/high.py", "units.py", "lazy.py",
+    }  # fmt: skip
+
+
+def test_a_shared_module_that_is_no_python_is_told_with_file_and_line(packs: Path) -> None:
+    with_imports(packs)
+    (packs / "units.py").write_text("WATT = = 1\n")
+    with pytest.raises(ConfigurationError, match=r"units\.py:1: invalid syntax"):
+        load(packs)
+
+
+def test_a_folder_selects_all_of_its_modules(packs: Path) -> None:
+    (packs / "readings" / "deep").mkdir()
+    (packs / "readings" / "deep" / "test_log.py").write_text("def test_log(): ...\n")
+    pack = load(packs, ("readings/test_registers.py", "readings/"))
+    assert [module.name for module in pack.modules] == ["test_log.py", "test_registers.py", "test_clock.py"]
+
+
+def test_a_pack_may_select_what_another_selects(packs: Path) -> None:
+    manifest(packs, "more", MANIFEST.partition("select:")[0] + "select: ['pack:small']\n")
+    more = load_pack(packs / "manifests" / "more.yaml", packs)
+    assert selected_tests(more) == selected_tests(load(packs))
+    assert "manifests/small.yaml" in more.files
+    manifest(packs, "third", MANIFEST.partition("select:")[0] + "select: ['pack:more']\n")
+    with pytest.raises(FileProblems, match=r"third\.yaml:7: 'more' does not name its tests itself"):
+        load_pack(packs / "manifests" / "third.yaml", packs)
+
+
+def test_guesses_of_single_modules_and_tests_outweigh_the_packs(packs: Path) -> None:
+    durations = "{readings/test_registers.py: 40, 'readings/test_registers.py::test_export': 50}"
+    pack = load(packs, ("select:", f"expected: 2\ndurations: {durations}\nselect:"))
+    registers, clock = pack.modules
+    assert pack.guess(registers, "test_export") == 50
+    assert pack.guess(registers, "test_import") == 40
+    assert pack.guess(clock, "test_the_clock_is_right") == 2
+
+
+def test_a_guess_for_what_the_pack_does_not_select_is_told(packs: Path) -> None:
+    with pytest.raises(FileProblems, match=r"small\.yaml:8: the pack selects nothing of 'test_other\.py'"):
+        load(packs, ("select:", "durations:\n  test_other.py: 40\nselect:"))

@@ -147,7 +147,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """Two rigs of one IOC DMC and FOC DMCs without a rig, all with EPCL entries."""
     config = REPO / "lab_config"
     lab = (config / "simulated.yaml").read_text()
-    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "ttm"):
+    for name in ("environments", "device_models", "dmcs", "epcl", "catalogue", "migration", "ttm"):
         lab = re.sub(rf"^{name}: ", f"{name}: {config}/", lab, flags=re.MULTILINE)
     lab = re.sub(r"^packs: .*$", "packs: packs\nplugins: [fake_rigs]", lab, flags=re.MULTILINE)
     lab = re.sub(r"^  schemas:.*\n", "", lab, flags=re.MULTILINE)

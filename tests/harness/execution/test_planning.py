@@ -14,7 +14,7 @@ from harness.config.ttm import Requirement
 from harness.domain.lab import Lab
 from harness.domain.packs import Pack, Selection
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
-from harness.execution.planning import GUESS, Case, cases, marked, planned_test
+from harness.execution.planning import GUESS, Case, cases, marked, planned_test, switched_off
 
 REPO = Path(__file__).resolve().parents[3]
 MODULE = Path("/packs/test_subject.py")
@@ -30,7 +30,8 @@ def pack(release: CapabilityRelease = CapabilityRelease.IOC, *types: Installatio
     return Pack(
         name="pack", title="A pack", version="1", kind=PackKind.SRV, release=release,
         test_phase=TestPhase.DMCT_SRVT, installation_types=frozenset(types or InstallationType),
-        tag_agreement="", selections=(Selection(module=MODULE),), manifest=MODULE, digest="",
+        tag_agreement="", selections=(Selection(module=MODULE),), digest="",
+        manifest=MODULE.parent / "manifests" / "pack.yaml",
     )  # fmt: skip
 
 
@@ -94,6 +95,17 @@ def test_an_srv_that_the_catalogue_does_not_mark_for_the_device_is_not_planned(l
     )
     marks = pytest.mark.devices("ESME", "GSME"), pytest.mark.srv(only_electricity)
     assert {device for _, device in devices(lab, *marks, fixtures=("meter",))} == {ESME}
+
+
+def test_an_srv_that_is_unknown_is_planned_where_the_lab_turns_it_on(lab: Lab) -> None:
+    unknown = lab.catalogue["3.1"]
+    marks = pytest.mark.devices("ESME"), pytest.mark.srv("3.1")
+    assert devices(lab, *marks) == set()
+    assert switched_off(node(*marks), lab)
+    turned_on = replace(unknown, device_types=unknown.unknown_for)
+    lab = replace(lab, unknown_services=True, catalogue={**lab.catalogue, "3.1": turned_on})
+    assert devices(lab, *marks)
+    assert not switched_off(node(*marks), lab)
 
 
 def test_an_srv_that_the_catalogue_lacks_is_told_with_the_test(lab: Lab) -> None:
@@ -208,12 +220,16 @@ def test_what_a_test_is_expected_to_last_is_said_by_its_mark_else_its_pack_else_
     assert planned_test(marked, TTM, lab).expected == 2.5  # the closest mark
     assert planned_test(item(lab, ALL, expected=30.0), TTM, lab).expected == 30
     assert planned_test(item(lab, ALL), TTM, lab).expected == GUESS
+    durations = {MODULE.name: 40.0}
+    assert planned_test(item(lab, ALL, expected=30.0, durations=durations), TTM, lab).expected == 40
 
 
 def test_the_state_that_a_test_needs_is_one_word(lab: Lab) -> None:
     needs = pytest.mark.installation_state("prepayment")
     assert planned_test(item(lab, ALL, needs), TTM, lab).state == "prepayment"
     assert planned_test(item(lab, ALL), TTM, lab).state == ""
+    assert planned_test(item(lab, ALL, state="credit"), TTM, lab).state == "credit", "as its pack says"
+    assert planned_test(item(lab, ALL, needs, state="credit"), TTM, lab).state == "prepayment"
 
 
 @pytest.mark.parametrize(
@@ -245,3 +261,14 @@ def test_what_rests_on_the_schema_is_planned_only_where_the_dcc_checks_it(lab: L
     assert not devices(without, mark)
     assert devices(replace(lab, dcc=replace(lab.dcc, schemas=REPO)), mark)
     assert devices(replace(without, dcc=replace(without.dcc, gateway="https://127.0.0.1:8079")), mark)
+
+
+def test_what_waits_for_days_is_planned_only_where_lab_time_jumps_on_every_rig(lab: Lab) -> None:
+    mark = pytest.mark.days_of_lab_time
+    assert {entry for entry, _ in devices(lab, mark)} == entries(lab, CapabilityRelease.IOC)
+    first, *others = lab.rigs_of("ioc-alderwick")
+    assert others
+    real = replace(first, simulation=None)
+    mixed = replace(lab, rigs=tuple(real if rig is first else rig for rig in lab.rigs))
+    assert not devices(mixed, mark)
+    assert devices(mixed)

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import html
 
+from harness.config.ttm_links import Link, links_file, write_links
 from harness.domain.lab import Lab
 from harness.domain.words import Outcome
 from harness.records.evidence import read_steps
@@ -209,6 +211,30 @@ def test_the_page_asks_nothing_of_the_network(text: str, page: Any) -> None:
 
 def test_the_page_of_three_packs_is_small(text: str) -> None:
     assert len(text.encode()) < 3_000_000
+
+
+def test_packs_that_the_tag_has_not_agreed_to_are_told_above_the_numbers(
+    page: Any, record: RunRecord
+) -> None:
+    (notice,) = page.xpath("//section[@id='notices']//li/text()")
+    assert notice == f"not agreed with the TAG: {', '.join(pack.name for pack in record.plan.packs)}"
+    assert not page.xpath("//main//*[@id='notices']")
+
+
+def test_requirements_with_suspect_tests_are_told_above_the_numbers(
+    fabricated_whole: tuple[Path, Lab], page: Any, tmp_path: Path
+) -> None:
+    assert not page.xpath("//section[@id='suspect']")
+    folder, lab = fabricated_whole
+    shutil.copytree(folder, tmp_path / "run")
+    matrix = tmp_path / "ttm.csv"
+    shutil.copy(lab.ttm, matrix)
+    link = Link(test="test_x.py::test_y", id="FAB-7.2-ESME", stamp="of an older text")
+    write_links(links_file(matrix), [link])
+    (path,) = heatmap.render(tmp_path / "run", replace(lab, ttm=matrix))
+    banner = html.fromstring(path.read_bytes()).xpath("//section[@id='suspect']")[0]
+    assert banner.xpath(".//a/text()") == ["FAB-7.2-ESME"]
+    assert "1 requirement with suspect tests" in banner.text_content()
 
 
 def test_the_head_names_run_packs_environment_and_faults(page: Any, record: RunRecord) -> None:

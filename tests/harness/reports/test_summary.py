@@ -53,6 +53,12 @@ def test_a_test_that_did_not_pass_says_why(summary: dict[str, Any]) -> None:
     assert all(test["reason"] for test in wanting)
 
 
+def test_packs_that_the_tag_has_not_agreed_to_are_named_at_its_top(summary: dict[str, Any]) -> None:
+    names = ", ".join(pack["name"] for pack in summary["packs"])
+    assert summary["notices"] == [f"not agreed with the TAG: {names}"]
+    assert list(summary).index("notices") < list(summary).index("packs")
+
+
 def test_the_environment_says_whether_it_matches_production(summary: dict[str, Any]) -> None:
     assert summary["environment"]["matches_production"] is False
     assert summary["environment"]["tag_agreement"] == "TAG 41/7"

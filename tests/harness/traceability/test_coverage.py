@@ -141,6 +141,16 @@ def test_the_csv_has_a_line_for_each_requirement_and_a_column_for_each_dmc(tmp_p
     assert (second["status"], second["planned"], second["dmc x"]) == ("untested", "0", "untested")
 
 
+def test_a_requirement_whose_text_changed_is_shown_as_suspect_whatever_became_of_it(tmp_path: Path) -> None:
+    ttm = matrix(requirement("A"), requirement("B"))
+    coverage = of_outcomes(ttm, [outcome(PASSED, "A"), outcome(PASSED, "B")], suspect={"B"})
+    assert coverage.suspect == ("B",)
+    assert coverage.total.passed == 2, "its tests have passed, and somebody has to look at them"
+    write_csv(coverage, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["suspect"] for row in csv.DictReader(file)] == ["", "suspect"]
+
+
 def test_allure_results_alone_give_the_numbers_of_the_run(
     fabricated_whole: tuple[Path, Lab], tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_fault_can_take_any_check_away(open_dcc: Callable[..., Any], dcc_lab: 
         "authorised",
         "status",
         "device_type",
+        "execution_time",
         "counter",
     ]
 

@@ -53,7 +53,7 @@ def test_a_worker_reaches_the_dcc_through_the_run_s_link(start: Callable[..., An
     services = start()
     assert code(services, dcc_lab) == "I0"
     gateway_settler(services.addresses, ("any",))()
-    assert {"link", "token", "wan", "settle", "settle_token", "gateway"} == set(services.addresses)
+    assert {"link", "token", "wan", "settle", "settle_token", "gateway", "receive"} == set(services.addresses)
     assert pickle.loads(pickle.dumps(dict(services.addresses))) == services.addresses
 
 
@@ -101,7 +101,7 @@ def test_a_lab_with_a_dcc_outside_starts_the_link_alone(start: Callable[..., Any
     inside = start()
     trusted = replace(dcc_lab.dcc, gateway="http://127.0.0.1:9", users=())
     outside = start(replace(dcc_lab, dcc=trusted), run="r2")
-    assert set(outside.addresses) == {"link", "token"}
+    assert set(outside.addresses) == {"link", "token", "receive"}
     assert outside.link.receive_url.startswith("http://127.0.0.1:")
     assert inside.link.receive_url.startswith("https://127.0.0.1:")
     gateway_settler(outside.addresses, ("any",))()

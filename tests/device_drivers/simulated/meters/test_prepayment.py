@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_drivers.utrn import make_utrn
+from device_drivers.utrn import make_utrn, wrong_utrns
 from harness.domain.errors import AccessRefused
 
 PRICE = 30_000  # millipence per kWh, day and night
@@ -498,3 +498,40 @@ def litres_energy(meter: Any, per_litre: Fraction) -> Fraction:
     start = Fraction(int(sum(meter.get("tou_registers")) * 1_000)) * per_litre
     flowed = Fraction(int(sum(row[1] for row in meter.rows("profile")) * 1_000)) * per_litre
     return Fraction(floor(start)) - Fraction(floor(start - flowed))
+
+
+# Codes that are guessed
+
+
+def guess(meter: Any, times: int) -> None:
+    for code in wrong_utrns(meter.device_id, 500, times):
+        with pytest.raises(AccessRefused, match="top-up refused"):
+            meter.act("top_up", code.encode())
+
+
+def test_after_ten_guesses_no_code_is_looked_at_for_an_hour(house: Any) -> None:
+    meter = prepaid(house)
+    before = meter.get("meter_balance")
+    guess(meter, 10)
+    with pytest.raises(AccessRefused, match="too many wrong codes"):
+        top_up(meter, 500)
+    house.wait(hours=1)
+    top_up(meter, 500)
+    assert meter.get("meter_balance") == before + 500_000
+
+
+def test_a_right_code_between_guesses_begins_the_count_anew(house: Any) -> None:
+    meter = prepaid(house)
+    guess(meter, 9)
+    top_up(meter, 500, serial=1)
+    guess(meter, 9)
+    top_up(meter, 500, serial=2)
+
+
+def test_a_code_that_was_used_is_no_guess(house: Any) -> None:
+    meter = prepaid(house)
+    top_up(meter, 500, serial=1)
+    for _ in range(12):
+        with pytest.raises(AccessRefused, match="used before"):
+            top_up(meter, 500, serial=1)
+    top_up(meter, 500, serial=2)

@@ -131,3 +131,13 @@ def test_a_request_without_signature_is_not_served(bed: Any) -> None:
     unsigned = signed.partition(b"<ds:Signature")[0] + b"</sr:Request>"
     answer = bed.s1sp.perform(replace(request, xml=bed.writer.countersigned(unsigned)))
     assert "not by the certificate notified" in answer.debug[0][1]
+
+
+def test_a_device_that_is_installed_afresh_has_its_first_certificates_again(bed: Any) -> None:
+    esme = bed.twin(ESME).device_id
+    record = bed.s1sp.record(esme)
+    first = dict(record.certificates)
+    record.certificates.clear()
+    record.floors["Supplier"] = 7
+    bed.s1sp.installed([esme.lower()])
+    assert (bed.s1sp.record(esme).certificates, record.floors) == (first, {})

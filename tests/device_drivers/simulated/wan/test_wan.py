@@ -268,3 +268,50 @@ def test_a_line_that_was_closed_has_no_further_frame() -> None:
         line = Line(socket.create_connection(listener.getsockname()))
         line.close()
         assert line.receive() is None
+
+
+# --- hubs that prove who they are ----------------------------------------------------------------------
+
+
+def proof(hub: str, nonce: str) -> str:
+    return f"{hub} knows {nonce}"
+
+
+@pytest.fixture
+def doubting() -> Iterator[WanHead]:
+    head = WanHead(proof=proof)
+    yield head
+    head.close()
+
+
+def test_a_hub_that_has_its_key_is_taken_for_it(doubting: WanHead) -> None:
+    wan = HubWan(doubting.address, EchoHub(), lambda nonce: proof(HUB, nonce))
+    wan.connect()
+    assert doubting.hubs() == (HUB,)
+    assert doubting.exchange(HUB, METER, b"\x01\x02", 2) == (b"\x02\x01\x02",)
+    wan.close()
+
+
+@pytest.mark.parametrize("answer", [None, lambda nonce: "made up", lambda nonce: proof(METER, nonce)])
+def test_who_has_not_the_hubs_key_is_hung_up_on(
+    doubting: WanHead, answer: Callable[[str], str] | None
+) -> None:
+    honest = HubWan(doubting.address, EchoHub(), lambda nonce: proof(HUB, nonce))
+    honest.connect()
+    with pytest.raises(LinkLost, match="hung up"):
+        HubWan(doubting.address, EchoHub(devices=()), answer).connect()
+    assert doubting.devices(HUB) == (HUB, METER)  # still the honest one
+    assert doubting.exchange(HUB, METER, b"\x01", 2) == (b"\x01\x02",)
+    honest.close()
+
+
+def test_a_hub_that_has_proven_itself_does_not_become_another(doubting: WanHead) -> None:
+    hub = EchoHub()
+    wan = HubWan(doubting.address, hub, lambda nonce: proof(HUB, nonce))
+    wan.connect()
+    hub.device_id = "00-DB-12-34-56-78-90-C9"
+    wan.announce()
+    with pytest.raises(LinkLost, match="in the name of"):
+        wan.drained()
+    assert doubting.hubs() == (HUB,)
+    wan.close()

@@ -1,0 +1,1 @@
+"""What the records are worth: proof that the packs find faulty devices."""
