@@ -1,25 +1,29 @@
-"""Calls between the processes of one run: JSON over HTTP on the loopback, with a bearer token."""
+"""Calls between the processes of one run: JSON over a connection on the loopback, which begins with a token.
+
+A run makes hundreds of thousands of them: whenever lab time passes on a rig, the DCC's side is asked first.
+"""
 
 from __future__ import annotations
 
 import hmac
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-
-from device_drivers.dcc.http import BodyRefused, HttpClient, HttpServer, read_body
 from harness.domain.errors import HarnessError, LinkLost, UsageError
 
 Call = Callable[[Mapping[str, Any]], Any]
 
 _LIMIT: Final = 32 << 20  # bytes: a firmware image, coded twice
+_TOKEN_LIMIT: Final = 100  # bytes
+_PATIENCE: Final = 5.0  # seconds for a connection to come about, and for its token
 _FAMILIES: Final[Mapping[str, type[HarnessError]]] = {"UsageError": UsageError}
 
 
@@ -28,55 +32,128 @@ class CallServer:
 
     def __init__(self, calls: Mapping[str, Call]) -> None:
         self.token = secrets.token_urlsafe(32)
-        routes = [Route(f"/{name}", self._answering(call), methods=["POST"]) for name, call in calls.items()]
-        self._server = HttpServer(Starlette(routes=routes))
+        self._calls = calls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._stop, self._stopping = Pipe(duplex=False)
+        self._serving: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, name="calls", daemon=True)
+        self._accepting.start()
 
     @property
     def address(self) -> str:
-        """The base URL."""
-        return f"http://{self._server.host}:{self._server.port}"
+        """Host and port."""
+        host, port = self._listener.getsockname()
+        return f"{host}:{port}"
 
     def close(self) -> None:
-        """Stop answering; closing twice is fine."""
-        self._server.close()
+        """Stop answering, once the calls in hand have their answers; closing twice is fine."""
+        if self._stopping.closed:
+            return
+        self._stopping.close()
+        self._accepting.join()
+        for thread in self._serving:
+            thread.join()
+        self._listener.close()
+        self._stop.close()
 
-    def _answering(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            if not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {self.token}"):
-                return PlainTextResponse("a bearer token is needed", 401)
-            try:
-                arguments = json.loads(await read_body(request, _LIMIT))
-                return JSONResponse(await run_in_threadpool(call, arguments))
-            except BodyRefused as refused:
-                return PlainTextResponse(str(refused), refused.status)
-            except (ValueError, KeyError, TypeError) as error:
-                return PlainTextResponse(f"a call that cannot be: {type(error).__name__}: {error}", 400)
-            except HarnessError as error:
-                told = {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
-                return JSONResponse(told, 409)
+    def _accept(self) -> None:
+        while self._stop not in wait([self._listener, self._stop]):
+            accepted, _ = self._listener.accept()
+            thread = threading.Thread(
+                target=self._serve, args=[_connection(accepted)], name="call", daemon=True
+            )
+            self._serving = [*filter(threading.Thread.is_alive, self._serving), thread]
+            thread.start()
 
-        return answer
+    def _serve(self, connection: Connection) -> None:
+        with connection, suppress(EOFError, OSError):  # the other end has gone, or sends what is no message
+            if not self._knows(connection):
+                return
+            while self._stop not in wait([connection, self._stop]):
+                connection.send_bytes(self._answer(connection.recv_bytes(_LIMIT)))
+
+    def _knows(self, connection: Connection) -> bool:
+        if not connection.poll(_PATIENCE):
+            return False
+        return hmac.compare_digest(connection.recv_bytes(_TOKEN_LIMIT), self.token.encode())
+
+    def _answer(self, content: bytes) -> bytes:
+        try:
+            name, arguments = json.loads(content)
+            told = {"result": self._calls[name](arguments)}
+        except HarnessError as error:
+            told = {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
+        except (ValueError, KeyError, TypeError) as error:
+            told = {"wrong": f"{type(error).__name__}: {error}"}
+        return json.dumps(told).encode()
 
 
 class CallClient:
-    """Calls another process of the run; whatever goes wrong on the way is a :class:`LinkLost`."""
+    """Calls another process of the run; whatever goes wrong on the way is a :class:`LinkLost`.
+
+    Threads may share it. ``timeout``: seconds that an answer may take.
+    """
 
     def __init__(self, address: str, token: str, peer: str, timeout: float = 120.0) -> None:
-        self._peer = peer
-        self._client = HttpClient(address, peer, token=token, timeout=timeout)
+        host, _, port = address.rpartition(":")
+        self._address = host, int(port)
+        self._token = token
+        self._peer = f"{peer} at {address}"
+        self._timeout = timeout
+        self._idle: deque[Connection] = deque()
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         """What the call gives back."""
-        answer = self._client.call("POST", f"/{name}", json=arguments)
-        if answer.status_code == 409:
-            told = answer.json()
-            family = _FAMILIES.get(told["error"], LinkLost)
-            raise family(told["message"], remedy=told["remedy"])
-        if answer.status_code != 200:
+        try:
+            with self._lent() as connection:
+                connection.send_bytes(json.dumps([name, arguments]).encode())
+                if not connection.poll(self._timeout):
+                    raise TimeoutError(f"nothing came within {self._timeout:g} s")
+                told = json.loads(connection.recv_bytes(_LIMIT))
+        except (OSError, EOFError) as error:
             raise LinkLost(
-                f"{self._peer} answered {name} with HTTP {answer.status_code}: {answer.text[:200]}"
-            )
-        return answer.json()
+                f"{self._peer} gave no answer to {name}: {type(error).__name__} {error}",
+                remedy="is it running?",
+            ) from error
+        if "error" in told:
+            raise _FAMILIES.get(told["error"], LinkLost)(told["message"], remedy=told["remedy"])
+        if "wrong" in told:
+            raise LinkLost(f"{self._peer} was called as it cannot be, {name}: {told['wrong']}")
+        return told["result"]
+
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """A connection for one call; it is kept for others if nothing goes wrong."""
+        connection = self._taken()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _taken(self) -> Connection:
+        while self._idle:
+            with suppress(IndexError):  # another thread was quicker
+                connection = self._idle.pop()
+                if not connection.poll():  # else the other end has hung up meanwhile
+                    return connection
+                connection.close()
+        connection = _connection(socket.create_connection(self._address, _PATIENCE), self._timeout)
+        connection.send_bytes(self._token.encode())
+        return connection
 
     def close(self) -> None:
-        self._client.close()
+        """Let go of the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _connection(line: socket.socket, timeout: float = 0.0) -> Connection:
+    """A socket as a connection of whole messages; a piece of one may take so many seconds (0: for ever)."""
+    line.settimeout(None)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    seconds, fraction = divmod(timeout, 1)
+    for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+        line.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(fraction * 1e6)))
+    return Connection(line.detach())

@@ -188,7 +188,6 @@ class HttpClient:
         peer: str,
         *,
         tls: ssl.SSLContext | None = None,
-        token: str = "",
         timeout: float = 30.0,
     ) -> None:
         if base.startswith("https:") and tls is None:
@@ -199,7 +198,6 @@ class HttpClient:
             verify=tls or False,  # without TLS there is nothing to verify
             timeout=httpx.Timeout(timeout, connect=5.0),
             limits=httpx.Limits(keepalive_expiry=_CLIENT_KEEP_ALIVE),
-            headers={"Authorization": f"Bearer {token}"} if token else {},
             trust_env=False,
         )
 

@@ -196,7 +196,7 @@ def open_dcc(tmp_path: Path) -> Iterator[Callable[..., DccBench]]:
                 """Servers take a tenth of a second each to stop: let them do it side by side."""
                 link.disconnect()
                 gateway.close()
-                for stopping in (server, link._receiver, control._server, door._server._server):
+                for stopping in (server, link._receiver):
                     stopping.stop()
 
             held.callback(stop_at_once)

@@ -14,6 +14,8 @@ from tests.end_to_end.conftest import harness
 
 REPO = Path(__file__).parents[2]
 RELEASES = {"IOC", "MOC", "FOC"}
+KEPT_BY_ITSELF = "test_memory::"
+"""What a meter keeps without power is looked for at its own port, whatever request has put it there."""
 
 
 def test_everything_passes_and_the_exit_code_says_so(main_job) -> None:
@@ -97,7 +99,8 @@ def test_every_passed_attempt_has_evidence_of_the_dcc_and_of_the_devices_own_por
     record = read_run(main_job.folder)
     for test, attempts in record.attempts.items():
         steps = (main_job.folder / "evidence" / attempts[-1].id / "steps.jsonl").read_text()
-        assert '"DCC"' in steps or not record.plan.by_id[test].srvs, test
+        asks = record.plan.by_id[test].srvs and not test.startswith(KEPT_BY_ITSELF)
+        assert '"DCC"' in steps or not asks, test
         assert '"ESME"' in steps or '"GSME"' in steps or '"CH"' in steps, test
 
 
@@ -109,4 +112,4 @@ def test_listings_work_on_the_shipped_lab(command: tuple[str, ...]) -> None:
         [sys.executable, "-m", "harness", *command], cwd=REPO, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert done.stdout or command == ("ttm", "check")  # with nothing to complain of

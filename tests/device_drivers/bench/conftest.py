@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -182,7 +183,8 @@ def guard_of_this_process() -> int:
 
 
 def belongings() -> tuple[list[str], int, list[int]]:
-    """Threads, file descriptors and children of this process."""
+    """Threads, file descriptors and children of this process, without what earlier tests let lie."""
+    gc.collect()
     children = [
         int(pid)
         for task in Path("/proc/self/task").iterdir()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 
 from device_drivers.dcc.calls import CallClient, CallServer
@@ -40,18 +43,50 @@ def test_an_error_of_the_user_stays_one(client: CallClient) -> None:
 
 
 def test_a_call_that_breaks_is_a_lost_link(client: CallClient) -> None:
-    with pytest.raises(LinkLost, match="HTTP 400: a call that cannot be: KeyError"):
+    with pytest.raises(LinkLost, match="called as it cannot be, double: KeyError: 'number'"):
         client("double")
-    with pytest.raises(LinkLost, match="HTTP 404"):
+    with pytest.raises(LinkLost, match="called as it cannot be, nothing: KeyError"):
         client("nothing")
+    assert client("double", number=1) == 2
 
 
 def test_nobody_calls_without_the_token(server: CallServer) -> None:
-    with httpx.Client(base_url=server.address) as nobody:
-        assert nobody.post("/double", json={"number": 1}).status_code == 401
-        wrong = {"Authorization": "Bearer wrong"}
-        assert nobody.post("/double", json={"number": 1}, headers=wrong).status_code == 401
-        assert nobody.get("/double").status_code == 405
+    stranger = CallClient(server.address, "wrong", "the test's server")
+    with pytest.raises(LinkLost, match="no answer to double"):
+        stranger("double", number=1)
+    stranger.close()
+
+
+def test_what_is_no_message_is_hung_up_on(server: CallServer, client: CallClient) -> None:
+    host, _, port = server.address.rpartition(":")
+    for content in (b"GET / HTTP/1.1\r\n\r\n", (1 << 30).to_bytes(4) + b"x"):
+        with socket.create_connection((host, int(port))) as line:
+            line.sendall(content)
+            with suppress(ConnectionResetError):
+                assert line.recv(1) == b""
+    assert client("double", number=1) == 2
+
+
+def test_threads_share_a_client(client: CallClient) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda number: client("double", number=number), range(200))) == [
+            2 * number for number in range(200)
+        ]
+
+
+def test_a_large_call_comes_whole(server: CallServer, client: CallClient) -> None:
+    assert client("double", number="7" * (4 << 20)) == "7" * (8 << 20)
+
+
+def test_who_does_not_answer_in_time_is_a_lost_link() -> None:
+    silent = threading.Event()
+    server = CallServer({"wait": lambda call: silent.wait()})
+    client = CallClient(server.address, server.token, "the test's server", timeout=0.2)
+    with pytest.raises(LinkLost, match=r"nothing came within 0\.2 s"):
+        client("wait")
+    silent.set()
+    client.close()
+    server.close()
 
 
 def test_a_server_that_is_gone_is_a_lost_link(server: CallServer, client: CallClient) -> None:
