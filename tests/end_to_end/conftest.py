@@ -12,12 +12,7 @@ from typing import Any
 import pytest
 
 REPO = Path(__file__).parents[2]
-ENTRIES = (
-    "ioc-alderwick-dormant",
-    "moc-birchfell-mixed",
-    "foc-cedarholt-dormant",
-    "foc-cedarholt-electric-active",
-)
+ENTRIES = ("ioc-alderwick-dormant", "moc-birchfell-mixed", "foc-cedarholt-electric-active")
 SHARED = REPO.parent / "shared"
 
 
@@ -57,7 +52,7 @@ def run_packs(folder: Path, *arguments: str) -> Finished:
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The main job of the product, once: three standard packs over the simulated lab.
 
-    Of the two entries of one DMC it takes one; `make seeds` takes all.
+    Of the entries of a release it takes one; `make seeds` takes all.
     """
     folder = tmp_path_factory.mktemp("main-job")
     packs = (f"standard-srvt-{release}" for release in ("ioc", "moc", "foc"))

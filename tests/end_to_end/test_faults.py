@@ -21,7 +21,7 @@ from tests.end_to_end.conftest import harness
 
 PACK = "standard-srvt-ioc"
 SEED = int(os.environ.get("PROOF_SEED", "20250303"))
-SAMPLE = {Place.ESME: 3, Place.GSME: 2, Place.CH: 1, Place.S1SP: 1, Place.GATEWAY: 1}
+SAMPLE = {Place.ESME: 2, Place.GSME: 1, Place.CH: 1, Place.S1SP: 1, Place.GATEWAY: 1}
 """How many are drawn of those that sit there, and that one or two SRVs tell of."""
 
 REASONS: Mapping[str, Mapping[str, str]] = {
