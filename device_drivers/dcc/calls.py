@@ -140,7 +140,11 @@ class CallClient:
                     return connection
                 connection.close()
         connection = _connection(socket.create_connection(self._address, _PATIENCE), self._timeout)
-        connection.send_bytes(self._token.encode())
+        try:
+            connection.send_bytes(self._token.encode())
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def test_nobody_calls_without_the_token(server: CallServer) -> None:
 def test_what_is_no_message_is_hung_up_on(server: CallServer, client: CallClient) -> None:
     host, _, port = server.address.rpartition(":")
     for content in (b"GET / HTTP/1.1\r\n\r\n", (1 << 30).to_bytes(4) + b"x"):
-        with socket.create_connection((host, int(port))) as line:
+        with socket.create_connection((host, int(port)), 10) as line:
             line.sendall(content)
             with suppress(ConnectionResetError):
                 assert line.recv(1) == b""
