@@ -92,14 +92,15 @@ class Forks(Generic[T]):
             folder.mkdir(parents=True, exist_ok=True)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if not pid:
-            _work(arguments, state, output)
-        with contextlib.suppress(OSError):  # it may have done so itself, and even be gone
-            os.setpgid(pid, pid)
-        handle = os.pidfd_open(pid)
-        self._running[handle] = _Fork(job, pid, handle, time.monotonic(), state)
-        self._poll.register(handle, POLLIN)
+        with _undisturbed():
+            pid = os.fork()
+            if not pid:
+                _work(arguments, state, output)
+            with contextlib.suppress(OSError):  # it may have done so itself, and even be gone
+                os.setpgid(pid, pid)
+            handle = os.pidfd_open(pid)
+            self._running[handle] = _Fork(job, pid, handle, time.monotonic(), state)
+            self._poll.register(handle, POLLIN)
 
     def _ended(self) -> Iterator[Ended[T]]:
         oldest = min(fork.began for fork in self._running.values())
@@ -121,12 +122,23 @@ class Forks(Generic[T]):
         return Ended(fork.of, os.waitstatus_to_exitcode(status), time.monotonic() - fork.began, used)
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits: what :func:`os.fork` calls on its way would lose it, and nobody knew of the fork yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(arguments: Sequence[str], state: Path, output: Path) -> None:
     """The life of a fork; it never comes back."""
     status = int(pytest.ExitCode.INTERNAL_ERROR)
     try:
         os.setpgid(0, 0)  # Ctrl-C at the terminal is for who has forked it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, descriptor in ((0, nothing), (1, file), (2, file)):

@@ -66,6 +66,7 @@ class FaultProof:
     groups: tuple[str, ...]
     seconds: float
     packs: tuple[PackProof, ...]
+    may_be_missed: str = ""
     trouble: str = ""
 
     @property
@@ -76,6 +77,15 @@ class FaultProof:
             if verdict in found:
                 return verdict
         return Verdict.NOT_APPLICABLE
+
+    @property
+    def good(self) -> bool:
+        """Caught by the right tests alone, or missed for a reason that the fault itself gives."""
+        return self.verdict in {Verdict.CAUGHT, Verdict.NOT_APPLICABLE} or self.missed_with_reason
+
+    @property
+    def missed_with_reason(self) -> bool:
+        return self.verdict is Verdict.MISSED and bool(self.may_be_missed)
 
     @property
     def unnoticed_srvs(self) -> tuple[str, ...]:
@@ -118,8 +128,15 @@ class Proof:
 
     @property
     def good(self) -> bool:
-        """Whether every fault that can be touched was caught, by the right tests alone."""
-        return all(each.verdict in {Verdict.CAUGHT, Verdict.NOT_APPLICABLE} for each in self.faults)
+        """Whether every fault was."""
+        return all(each.good for each in self.faults)
+
+    @property
+    def caught_share(self) -> float:
+        """How many of the faults that any test can touch were caught: 0 to 1."""
+        touched = [each for each in self.faults if each.verdict is not Verdict.NOT_APPLICABLE]
+        caught = sum(each.verdict is Verdict.CAUGHT for each in touched)
+        return caught / len(touched) if touched else 1.0
 
 
 def judged(trial: Trial, packs: Sequence[str], proof: Path, seconds: float, trouble: str = "") -> FaultProof:
@@ -144,6 +161,7 @@ def judged(trial: Trial, packs: Sequence[str], proof: Path, seconds: float, trou
         packs=tuple(
             _against(pack, by_pack[pack], touching, tried, trial.name, broken=bool(trouble)) for pack in packs
         ),
+        may_be_missed=fault.may_be_missed,
         trouble=trouble,
     )
 

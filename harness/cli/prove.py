@@ -134,7 +134,8 @@ def _show(proof: Mapping[str, Any]) -> None:
         )
     if untried := len(proof["idle"]) - len(idle):
         tell(f"{untried} tests were run under no fault: see proof.json")
-    tell(", ".join(f"{count} {verdict}" for verdict, count in proof["counts"].items() if count))
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in proof["counts"].items() if count)
+    tell(f"{counts}: {proof['caught_share']:.1%} of the faults that the packs can touch were caught")
     used = f"{proof['seconds']:.0f} s, {proof['processor_seconds']:.0f} s of processors"
     tell(f"{proof['controlled']} tests passed without a fault; {used}")
     if proof["left"]:
@@ -151,6 +152,8 @@ def _beside(fault: Mapping[str, Any], pack: Mapping[str, Any]) -> str:
     told = [f"wrong: {each['name']}" for each in pack["wrong"]]
     if pack["blocked"]:
         told.append(f"{len(pack['blocked'])} blocked")
+    if pack["verdict"] == "missed" and fault["may_be_missed"]:
+        told.append(f"may be missed: {fault['may_be_missed']}")
     if fault["trouble"]:
         told.append(fault["trouble"])
     return ", ".join(told)

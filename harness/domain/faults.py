@@ -85,6 +85,7 @@ class Fault:
     intercept: Callable[[Seen], Any]
     srvs: tuple[str, ...] = ()  # the SRVs whose tests have reason to notice
     groups: tuple[str, ...] = ()  # and the functional groups, for what is about no SRV; both () for any test
+    may_be_missed: str = ""  # why, where no pack can be blamed for it
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from harness.domain.words import AttemptResult, Cause
 from harness.execution.context import Settings
 from harness.execution.planning import CASE, Case, planned_id
 from harness.execution.rig_keeper import RigKeeper
-from harness.execution.verdict import PASSED, Overdue, Verdict, judge, lab_faults, worse
+from harness.execution.verdict import PASSED, Overdue, Verdict, judge, lab_faults, together
 from harness.records.canonical import digest_of_file
 from harness.records.evidence import AttemptEvidence, evidence_folder
 from harness.records.journal import Journal
@@ -178,13 +178,13 @@ class AttemptRecorder:
             return report
         if call.excinfo is not None:
             verdict = judge(call.excinfo.value)
-            attempt.verdict = worse(attempt.verdict, verdict)
+            attempt.verdict = together(attempt.verdict, verdict)
             overdue = isinstance(call.excinfo.value, Overdue)
             attempt.in_doubt |= overdue or verdict.cause is Cause.LAB
             attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
             attempt.faults.extend(lab_faults(call.excinfo.value))
-            if verdict.result is AttemptResult.BLOCKED:
-                report.user_properties.append((_BLOCKED, verdict.message))
+            if why := _why_blocked(verdict, attempt.verdict):
+                report.user_properties.append((_BLOCKED, why))
         phase = {"name": report.when, "result": report.outcome, "seconds": round(report.duration, 4)}
         attempt.phases.append(phase)
         if report.when == "teardown":
@@ -213,3 +213,9 @@ class AttemptRecorder:
         self._keeper.end()
         if self._journal is not None:
             self._journal.close()
+
+
+def _why_blocked(phase: Verdict, attempt: Verdict) -> str:
+    """Of a phase that met a lab fault itself, or came after one that excuses it."""
+    blocked = (each.message for each in (phase, attempt) if each.result is AttemptResult.BLOCKED)
+    return next(blocked, "")

@@ -33,12 +33,12 @@ def judge(error: BaseException) -> Verdict:
 
     A lab fault blocks, and so does what the lab file has wrong. An assertion or a device fault fails. A skip
     blocks too: whoever planned the test is owed the reason. Everything else is an error of the test script or
-    of the harness, and fails as such. Of several exceptions (two fixtures that fail in their teardown) the
-    worst counts.
+    of the harness, and fails as such. Several exceptions (two fixtures that fail in their teardown) are
+    judged :func:`together`.
     """
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, BaseExceptionGroup):
-        return reduce(worse, map(judge, error.exceptions))
+        return reduce(together, map(judge, error.exceptions))
     if isinstance(error, LabFault | ConfigurationError):
         return Verdict(AttemptResult.BLOCKED, Cause.LAB, message)
     if isinstance(error, AssertionError | DeviceFault | pytest.fail.Exception):
@@ -57,10 +57,13 @@ def lab_faults(error: BaseException) -> Iterator[LabFault]:
         yield error
 
 
-def worse(first: Verdict, second: Verdict) -> Verdict:
-    """The verdict of an attempt whose phases were judged one by one: a failure outweighs a lab fault.
+def together(first: Verdict, second: Verdict) -> Verdict:
+    """The verdict on two things that went wrong in an attempt, in the order in which they did: the worse.
 
-    A device that did wrong in the test body stays a failure when the teardown then meets a lab fault.
+    A device that did wrong in the test body stays a failure when the teardown then meets a lab fault. The
+    other way round no device is blamed: where a bench cannot switch the supply on, a good meter is silent.
     """
+    if first.cause is Cause.LAB and second.cause is Cause.DEVICE:
+        return first
     order = (AttemptResult.PASSED, AttemptResult.BLOCKED, AttemptResult.FAILED)
     return second if order.index(second.result) > order.index(first.result) else first

@@ -27,6 +27,7 @@ def contents(proof: Proof) -> dict[str, Any]:
         ],
         "controlled": proof.controlled,
         "counts": proof.counts,
+        "caught_share": round(proof.caught_share, 4),
         "faults": [
             plain(fault) | {"verdict": fault.verdict.value, "unnoticed_srvs": list(fault.unnoticed_srvs)}
             for fault in proof.faults

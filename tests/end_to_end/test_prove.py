@@ -23,8 +23,8 @@ from harness.hooks import hookimpl
 def told(seen):
     return "Disabled" if (seen.item, seen.details["client"]) == ("supply_state", 2) else seen.value
 
-def fault(name, srv, intercept):
-    return Fault(name, Place.ESME, Point.READ, f"{name}, for a test", intercept, srvs=(srv,))
+def fault(name, srv, intercept, **more):
+    return Fault(name, Place.ESME, Point.READ, f"{name}, for a test", intercept, srvs=(srv,), **more)
 
 @hookimpl
 def harness_faults():
@@ -33,6 +33,7 @@ def harness_faults():
         fault("nothing-wrong", "7.4", lambda seen: seen.value),
         fault("of-another-srv", "6.11", told),
         fault("of-no-test", "1.1.1", told),
+        fault("beyond-reach", "7.4", lambda seen: seen.value, may_be_missed="no port shows it"),
     ]
 """
 MANIFEST = """\
@@ -122,6 +123,20 @@ def test_each_fault_gets_its_verdict_and_the_exit_code_says_that_not_all_is_well
         "of-another-srv": "wrong",
         "of-no-test": "not applicable",
     }
+
+
+def test_a_miss_with_a_reason_of_its_own_is_no_gap_of_the_packs(lab: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        **command(lab, tmp_path, "--prove=tiny", "--faults=told-disabled,beyond-reach"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "may be missed: no port shows it" in done.stdout
+    assert "1 missed, 1 caught: 50.0% of the faults that the packs can touch were caught" in done.stderr
+    (page,) = tmp_path.glob("*/proof.html")
+    assert "may be missed: no port shows it" in page.read_text()
 
 
 def test_it_is_told_which_tests_caught_it_and_which_failed_without_a_reason(proven: Any) -> None:

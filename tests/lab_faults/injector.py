@@ -1,8 +1,8 @@
 """A plugin of pytest that breaks the lab of a good device, at seeded moments of every n-th test.
 
 Between the driver and each twin's port, and between the DCC link and the gateway, is a proxy; the bench
-stands behind Modbus. What is broken stays so until the test is over. Where workers run the tests, the gateway
-is broken by the controller, and no record says in which test.
+stands behind Modbus. What is broken stays so until the test is over, or until a bench has refused enough.
+Where workers run the tests, the gateway is broken by the controller, and no record says in which test.
 
 Named in ``PYTEST_PLUGINS``; ``LAB_FAULTS`` says how, as JSON: ``seed``, ``every`` and ``record``, a file that
 gets a line for each injection.
@@ -41,6 +41,9 @@ CASES: Final = tuple(
 )
 """What is broken when, in turn."""
 REFUSED: Final = 4  # Modbus: the server failed
+MOST_REFUSED: Final = 20
+"""Requests. The safe state takes a dozen, and is tried three times: a rig whose bench refuses them all is out
+of the run for good, as it has to be, and soon there would be no lab to break."""
 SOON: Final = 1.0  # seconds that the gateway is waited for: a lab's own patience would be the test's length
 MOST_AFTER: Final = {"ESME": 6, "GSME": 6, "CH": 3, "bench": 2, "gateway": 0, "gateway pulled": 0}
 
@@ -63,20 +66,22 @@ class BenchDoor:
     def __init__(self) -> None:
         self._left: int | None = None
         self._reads = False
+        self._refused = 0
 
     def watch(self, request: Request) -> int | None:
         if self._left is None or (request.words is None and not self._reads):
             return None
-        if self._left:
-            self._left -= 1
+        if self._left or self._refused == MOST_REFUSED:
+            self._left = max(0, self._left - 1)
             return None
         self.fired = True
+        self._refused += 1
         return REFUSED
 
     fired = False
 
     def arm(self, after: int, *, reads: bool) -> None:
-        self._left, self._reads = after, reads
+        self._left, self._reads, self._refused = after, reads, 0
 
     def heal(self) -> bool:
         fired, self.fired, self._left = self.fired, False, None

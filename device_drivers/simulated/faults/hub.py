@@ -160,6 +160,7 @@ FAULTS: tuple[Fault, ...] = (
         "a hub that sleeps needs the time of two messages to wake",
         turned(lambda wait: 2 * wait, "CH"),
         groups=_INSTALLATION,
+        may_be_missed="no source says how long a hub may take to wake: within the user's patience is in time",
     ),
     _fault(
         "log-without-gas",

@@ -29,8 +29,9 @@ def at(place: Place) -> Callable[..., Fault]:
         intercept: Intercept,
         *srvs: str,
         groups: tuple[str, ...] = (),
+        may_be_missed: str = "",
     ) -> Fault:
-        return Fault(f"{place}-{name}", place, point, description, intercept, srvs, groups)
+        return Fault(f"{place}-{name}", place, point, description, intercept, srvs, groups, may_be_missed)
 
     return fault
 

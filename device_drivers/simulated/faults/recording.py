@@ -205,6 +205,7 @@ FAULTS: tuple[Fault, ...] = (
         "the midnight at which the 29th of February begins is missing",
         _not_on_a_leap_day,
         "4.6.1",
+        may_be_missed="rigs whose lab time passes no 29th of February: those of IOC and MOC",
     ),
     _fault(
         "billing-a-day-early",

@@ -287,6 +287,23 @@ def test_pytest_shows_what_the_lab_blocked_as_blocked(bench) -> None:
     assert f"record: {bench.folder}/runs/run" in output
 
 
+def test_what_a_device_does_after_the_lab_has_failed_is_kept_but_not_held_against_it(bench) -> None:
+    bench.write_tests("""
+    @pytest.fixture
+    def put_back(rig):
+        yield
+        raise DeviceFault("silent")
+    @planned
+    def test_supply_off(rig, put_back): raise LabFault("the relay is stuck")
+    """)
+    _, output = bench.run("-n", "0", "-vv", "-k", "active")
+    attempts = [attempt for tries in bench.record().attempts.values() for attempt in tries]
+    assert {str(attempt.result) for attempt in attempts} == {"blocked"}
+    assert "BLOCKED" in output
+    assert not re.search("FAILED|ERROR", output)
+    assert all("DeviceFault: silent" in attempt.trace for attempt in attempts)
+
+
 def test_attempts_tell_lab_time_also_the_one_that_opens_the_rig(bench) -> None:
     bench.write_tests(TWELVE)
     bench.run("-n", "0", "-k", "active")

@@ -15,7 +15,7 @@ from harness.domain.errors import (
     UsageError,
 )
 from harness.domain.words import AttemptResult, Cause
-from harness.execution.verdict import PASSED, Verdict, judge, worse
+from harness.execution.verdict import PASSED, Verdict, judge, together
 
 BLOCKED, FAILED = AttemptResult.BLOCKED, AttemptResult.FAILED
 
@@ -56,18 +56,28 @@ def test_a_wrong_lab_file_blocks_and_the_remedy_is_told() -> None:
 
 
 def test_of_several_errors_in_one_teardown_the_worst_counts() -> None:
-    both = ExceptionGroup("errors while tearing down", [LinkLost("gateway"), DeviceTimeout("meter")])
+    both = ExceptionGroup("errors while tearing down", [DeviceTimeout("meter"), LinkLost("gateway")])
     assert judge(both) == Verdict(FAILED, Cause.DEVICE, "meter")
     assert judge(ExceptionGroup("two", [LinkLost("a"), LinkLost("b")])).message == "LinkLost: a"
 
 
-def test_a_failure_outweighs_a_lab_fault_whichever_comes_first() -> None:
+def test_a_device_that_did_wrong_stays_so_when_the_lab_fails_after_it() -> None:
     failed, blocked = judge(AssertionError("wrong")), judge(BenchFault("relay"))
-    assert worse(failed, blocked) == failed
-    assert worse(blocked, failed) == failed
-    assert worse(PASSED, blocked) == blocked
+    assert together(failed, blocked) == failed
+    assert together(PASSED, blocked) == blocked
+
+
+def test_no_device_is_blamed_for_what_it_does_after_the_lab_has_failed() -> None:
+    blocked = judge(BenchFault("relay"))
+    assert together(blocked, judge(DeviceTimeout("silent"))) == blocked
+    both = ExceptionGroup("errors while tearing down", [BenchFault("relay"), DeviceTimeout("silent")])
+    assert judge(both) == blocked
+
+
+def test_an_error_of_the_script_counts_even_after_the_lab_has_failed() -> None:
+    assert together(judge(BenchFault("relay")), judge(KeyError("x"))).cause is Cause.HARNESS
 
 
 def test_of_equals_the_first_counts() -> None:
     first, second = judge(AssertionError("first")), judge(AssertionError("second"))
-    assert worse(first, second) == first
+    assert together(first, second) == first
