@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import warnings
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -100,9 +100,18 @@ class ControllerPlugin:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
             durations = self.controller.pool.durations
             self._expected = durations.expected([test.id for test in self.controller.to_run])
+        self._free = deque(self._busiest_first())
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)
         items[:] = sorted(to_run, key=lambda item: place[item.nodeid])
+
+    def _busiest_first(self) -> list[str]:
+        """The rigs in the order in which they are to start: those of a DMC with most to do for each."""
+        work: defaultdict[str, float] = defaultdict(float)
+        for test in self.controller.to_run:
+            work[test.dmc] += self._expected.get(test.id, test.expected)
+        rigs = Counter(self._rigs.values())
+        return sorted(self._rigs, key=lambda rig: -work[self._rigs[rig]] / rigs[self._rigs[rig]])
 
     def pytest_report_header(self) -> list[str]:
         """Where pytest itself shows the run: in what its packs are not what was agreed with the TAG."""
@@ -125,11 +134,15 @@ class ControllerPlugin:
         node.workerinput[WORKER_INPUT] = context.pack()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """The rig of a worker that has gone is free for its replacement."""
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """The rig of a worker that has died is its replacement's; that of one that has ended comes last."""
         rig = self._rig_of(node)
-        if rig not in self._free:  # xdist says it twice of a worker that was interrupted
-            self._free.appendleft(rig)  # before those that were let go early
+        with contextlib.suppress(ValueError):  # xdist says it twice of a worker that was interrupted
+            self._free.remove(rig)
+        if error:
+            self._free.appendleft(rig)
+        else:
+            self._free.append(rig)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
@@ -141,6 +154,8 @@ class ControllerPlugin:
             self._set_aside,
             expected=self._expected,
         )
+        if self.interruption.count:
+            self._scheduler.give_out_no_more()
         return self._scheduler
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:

@@ -1,8 +1,11 @@
 """A plugin of pytest that breaks the lab of a good device, at seeded moments of every n-th test.
 
 Between the driver and each twin's port, and between the DCC link and the gateway, is a proxy; the bench
-stands behind Modbus. What is broken stays so until the test is over, or until a bench has refused enough.
-Where workers run the tests, the gateway is broken by the controller, and no record says in which test.
+stands behind Modbus. What is broken stays so until the test is over.
+
+Where workers run the tests, the gateway is broken by the controller, and no record says in which test. No rig
+is broken there while it is opened, but right after: one that cannot be opened has failed its check and is out
+of the run, as it has to be, and in the end there would be no lab left to break.
 
 Named in ``PYTEST_PLUGINS``; ``LAB_FAULTS`` says how, as JSON: ``seed``, ``every`` and ``record``, a file that
 gets a line for each injection.
@@ -13,8 +16,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -41,9 +44,6 @@ CASES: Final = tuple(
 )
 """What is broken when, in turn."""
 REFUSED: Final = 4  # Modbus: the server failed
-MOST_REFUSED: Final = 20
-"""Requests. The safe state takes a dozen, and is tried three times: a rig whose bench refuses them all is out
-of the run for good, as it has to be, and soon there would be no lab to break."""
 SOON: Final = 1.0  # seconds that the gateway is waited for: a lab's own patience would be the test's length
 MOST_AFTER: Final = {"ESME": 6, "GSME": 6, "CH": 3, "bench": 2, "gateway": 0, "gateway pulled": 0}
 
@@ -66,22 +66,20 @@ class BenchDoor:
     def __init__(self) -> None:
         self._left: int | None = None
         self._reads = False
-        self._refused = 0
 
     def watch(self, request: Request) -> int | None:
         if self._left is None or (request.words is None and not self._reads):
             return None
-        if self._left or self._refused == MOST_REFUSED:
-            self._left = max(0, self._left - 1)
+        if self._left:
+            self._left -= 1
             return None
         self.fired = True
-        self._refused += 1
         return REFUSED
 
     fired = False
 
     def arm(self, after: int, *, reads: bool) -> None:
-        self._left, self._reads, self._refused = after, reads, 0
+        self._left, self._reads = after, reads
 
     def heal(self) -> bool:
         fired, self.fired, self._left = self.fired, False, None
@@ -91,9 +89,13 @@ class BenchDoor:
 class Injector:
     """Chooses tests, kinds, phases and moments by its seed, and keeps a record."""
 
-    def __init__(self, seed: int, every: int, record: Path, cases: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, seed: int, every: int, record: Path, cases: Sequence[tuple[str, str]], *, spare_openings: bool
+    ) -> None:
         self._random = random.Random(seed)
         self._cases = cases
+        self._spare_openings = spare_openings
+        self._rigs_open = 0
         self._every, self._record = every, record
         self._first = self._random.randrange(every)
         self._tests = self._injections = 0
@@ -115,6 +117,8 @@ class Injector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Generator[None, Any, Any]:
+        if self._spare_openings and not self._rigs_open and self._plan is not None:
+            self._plan = replace(self._plan, phase=self._plan.phase.replace("setup", "call"))
         self._arm("setup")
         return (yield)
 
@@ -141,6 +145,13 @@ class Injector:
         """A new door before a part of the rig, or before the gateway."""
         self.doors[part] = door
         self._arm_door(part)  # it may be opened in the phase that it is to break in
+
+    @contextmanager
+    def rig_open(self) -> Iterator[None]:
+        """While a rig is."""
+        self._rigs_open += 1
+        yield
+        self._rigs_open -= 1
 
     def _arm(self, phase: str) -> None:
         self._phase = phase
@@ -200,6 +211,7 @@ def _standing(injector: Injector, stand_up: Callable[..., Any]) -> Callable[...,
             held.callback(proxy.close)
             door = replace(device.door, parameters={**device.door.parameters, "port": proxy.port})
             devices[type_] = replace(device, door=door)
+        held.enter_context(injector.rig_open())
         return replace(site, rig=replace(site.rig, devices=_typed(devices)))
 
     return standing
@@ -230,7 +242,8 @@ def pytest_configure(config: pytest.Config) -> None:
     told = json.loads(os.environ["LAB_FAULTS"])
     worker, distributed = hasattr(config, "workerinput"), bool(config.getoption("numprocesses", default=None))
     cases = [case for case in CASES if not worker or "gateway" not in case[0]]
-    injector = Injector(told["seed"], told["every"], Path(told["record"]), cases)
+    record = Path(told["record"])
+    injector = Injector(told["seed"], told["every"], record, cases, spare_openings=distributed or worker)
     put_between(injector)
     if distributed and not worker:
         config.pluginmanager.register(GatewayBreaker(injector, told["every"]), "lab-faults")

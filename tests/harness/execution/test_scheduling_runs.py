@@ -39,6 +39,44 @@ def add_rig(bench, text: str) -> None:
     lab.write_text(lab.read_text().rstrip() + text)
 
 
+ONE_AFTER_ANOTHER = """
+import time
+from pathlib import Path
+import pytest
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    with open("starts", "a") as file:
+        file.write("x")
+    queue = node.config.pluginmanager.getplugin("dsession").queue
+    {
+        1: lambda: None,
+        2: lambda: wait_for(lambda: queue.qsize() >= 2),  # the first is ready, and has collected
+        3: lambda: wait_for(Path("ran-on").exists),
+    }[len(Path("starts").read_text())]()
+
+def wait_for(what):
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline, "no test runs while there is another worker to start"
+        time.sleep(0.02)
+"""
+
+
+def test_a_test_runs_before_all_workers_have_started_on_the_rig_that_has_most_to_do(bench) -> None:
+    add_rig(bench, FOC_RIG)
+    (bench.folder / "one_after_another.py").write_text(ONE_AFTER_ANOTHER)
+    bench.write_tests("""
+    @planned
+    def test_first(rig):
+        if not Path("ran-on").exists():
+            Path("ran-on").write_text(rig.rig.id)
+    """)
+    _, output = bench.run("--pack=pack-foc", "-n", "rigs", "-k", "dormant", "-p", "one_after_another")
+    assert (bench.folder / "starts").read_text() == "xxx", output
+    assert (bench.folder / "ran-on").read_text() == "foc-1"
+
+
 @pytest.mark.parametrize("workers", ["rigs", "0"])
 def test_the_order_that_a_pack_declares_is_kept_on_each_installation(bench, workers: str) -> None:
     manifest = bench.folder / "packs" / "manifests" / "pack-ioc.yaml"
