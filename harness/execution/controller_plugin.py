@@ -98,20 +98,18 @@ class ControllerPlugin:
                 self.controller.freeze(items, asked_for(config), collection.planned - len(items))
             else:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
-            durations = self.controller.pool.durations
-            self._expected = durations.expected([test.id for test in self.controller.to_run])
-        self._free = deque(self._busiest_first())
+        self._busiest_first()
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)
         items[:] = sorted(to_run, key=lambda item: place[item.nodeid])
 
-    def _busiest_first(self) -> list[str]:
-        """The rigs in the order in which they are to start: those of a DMC with most to do for each."""
+    def _busiest_first(self) -> None:
+        """Let those rigs start next of whose DMC each has most to do."""
         work: defaultdict[str, float] = defaultdict(float)
         for test in self.controller.to_run:
             work[test.dmc] += self._expected.get(test.id, test.expected)
         rigs = Counter(self._rigs.values())
-        return sorted(self._rigs, key=lambda rig: -work[self._rigs[rig]] / rigs[self._rigs[rig]])
+        self._free = deque(sorted(self._free, key=lambda rig: -work[self._rigs[rig]] / rigs[self._rigs[rig]]))
 
     def pytest_report_header(self) -> list[str]:
         """Where pytest itself shows the run: in what its packs are not what was agreed with the TAG."""
@@ -146,7 +144,14 @@ class ControllerPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
-        """Our own: a test goes to a free rig of its DMC, one at a time."""
+        """Our own: a test goes to a free rig of its DMC, one at a time.
+
+        What tests took before is looked up only now, when the first worker is starting.
+        """
+        with as_usage_error():
+            durations = self.controller.pool.durations
+            self._expected = durations.expected([test.id for test in self.controller.to_run])
+        self._busiest_first()
         self._scheduler = RigScheduler(
             self.controller.to_run,
             self._rigs,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import logging
 import os
 import signal
@@ -21,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from select import POLLIN, poll
 from types import SimpleNamespace
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 import xdist.remote
@@ -30,20 +31,41 @@ from execnet.gateway_base import MainThreadOnlyExecModel
 from harness.execution import fork_template
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
 from harness.execution.fork_template import hear, tell
+from harness.hooks import plugin_manager
+
+if TYPE_CHECKING:
+    from harness.domain.lab import Lab
 
 SWITCH: Final = "HARNESS_FORK"
 ANSWER: Final = 60.0  # seconds that the first fork may keep us waiting: before it, the packs are collected
+_NEEDED: Final = (  # by a worker when it asks for its rig
+    "harness.rigs.durations",
+    "harness.rigs.health",
+    "harness.rigs.leases",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+)
 _LEAVE: Final = 1.0  # seconds that it may take to end
 _SERVER = pytest.StashKey["ForkServer"]()
 _log: Final = logging.getLogger(__name__)
 
 
 def begin_forking(config: pytest.Config) -> None:
-    """Start the process that workers are forked from, as early as can be."""
+    """Start the process that workers are forked from, as early as can be: it loads pytest meanwhile."""
     if os.environ.get(SWITCH) == "0" or not hasattr(os, "pidfd_open") or config.option.collectonly:
         return
-    config.stash[_SERVER] = server = ForkServer()
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    config.stash[_SERVER] = server = ForkServer(arguments)
     config.add_cleanup(server.close)
+
+
+def import_ahead(config: pytest.Config, lab: Lab) -> None:
+    """Let it import what a worker needs when it takes a rig of this lab: its forks have it then."""
+    if (server := config.stash.get(_SERVER, None)) is None:
+        return
+    needed = plugin_manager(lab.plugins).hook.harness_preload(lab=lab)
+    with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
+        server.import_ahead([*_NEEDED, *itertools.chain(*needed)])
 
 
 def fork_workers(config: pytest.Config, settings: Settings) -> None:
@@ -52,9 +74,8 @@ def fork_workers(config: pytest.Config, settings: Settings) -> None:
         return
     collected = tuple(config.args)
     context = WorkerContext(packed_settings=settings.pack(), rig="", arguments=collected, services={})
-    arguments = [str(argument) for argument in config.invocation_params.args]
-    with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
-        server.prepare(arguments, {WORKER_INPUT: context.pack()})
+    with contextlib.suppress(ForkFailed):
+        server.collect({WORKER_INPUT: context.pack()})
     config.pluginmanager.register(Forks(server), "smets1-forks")
 
 
@@ -93,10 +114,11 @@ class ForkedWorker:
 class ForkServer:
     """The controller's hold on the process that workers are forked from.
 
-    Life cycle: made, :meth:`prepare`, :meth:`fork` for each worker, :meth:`close`. One that is lost stays so.
+    Life cycle: made with pytest's arguments, :meth:`import_ahead`, :meth:`collect`, :meth:`fork` for each
+    worker, :meth:`close`. One that is lost stays so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and file
@@ -108,11 +130,16 @@ class ForkServer:
             )
         ours.settimeout(ANSWER)
         self._link = ours
+        with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
+            self._tell({"sys_path": sys.path, "arguments": list(arguments)})
 
-    def prepare(self, arguments: Sequence[str], worker_input: Mapping[str, Any]) -> None:
-        """Let it collect what a worker with these arguments and this ``workerinput`` collects."""
-        input_ = dict(worker_input)
-        self._tell({"sys_path": sys.path, "arguments": list(arguments), "worker_input": input_})
+    def import_ahead(self, modules: Sequence[str]) -> None:
+        """Let it import these; none may start a thread."""
+        self._tell(list(modules))
+
+    def collect(self, worker_input: Mapping[str, Any]) -> None:
+        """Let it collect what a worker with this ``workerinput`` collects."""
+        self._tell(dict(worker_input))
 
     def fork(self, program: str) -> ForkedWorker:
         """A worker that runs ``program``, with our environment, working directory and standard error.

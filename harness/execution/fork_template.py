@@ -10,6 +10,7 @@ import array
 import atexit
 import contextlib
 import gc
+import importlib
 import os
 import pickle
 import queue
@@ -24,6 +25,14 @@ from typing import Any, Final
 import pytest
 
 _MOST: Final = 8  # descriptors that come with a message
+_AHEAD: Final = (
+    "cryptography.x509",
+    "lxml.etree",
+    "rich.progress",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+)
+"""What every run imports that pytest does not have to be the first to import, and that starts no thread."""
 
 
 class Template:
@@ -45,7 +54,7 @@ class Template:
 
     # -- before there are workers ------------------------------------------------------------------
 
-    def run(self, arguments: Sequence[str], worker_input: Mapping[str, Any]) -> bool:
+    def run(self, arguments: Sequence[str]) -> bool:
         """The life of the session, as xdist's worker has it. Returns whether this is a worker, at its end."""
         from _pytest.config import _prepareconfig
 
@@ -54,6 +63,7 @@ class Template:
             from xdist.remote import setup_config  # pytest must be the first to import it
 
             setup_config(config, None)
+            worker_input = self._import_until_asked()
             config.workerinput = {"workerid": "template", "mainargv": sys.argv, **worker_input}
             config.hook.pytest_cmdline_main(config=config)
         except BaseException as error:
@@ -64,14 +74,23 @@ class Template:
             self._over.set()
         return self._execnet is not None
 
+    def _import_until_asked(self) -> Mapping[str, Any]:
+        """Import what a worker is made of, and then what we are told to, until we are asked for workers."""
+        wanted: Any = ["harness.execution.worker"]
+        while isinstance(wanted, list):
+            for name in wanted:
+                importlib.import_module(name)
+            try:
+                wanted, _ = hear(self._link)
+            except EOFError:  # there is nothing to run
+                os._exit(0)
+        return dict(wanted)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """Wait to be asked for workers; only a worker comes back from there."""
         if session.testsfailed:
             return None  # pytest ends the session, for something cannot be collected
-        from harness.execution.worker import import_all
-
-        import_all(session.config)
         program = self._serve(session.config)
         self._execnet = threading.Thread(target=self._talk, args=[program], daemon=True)
         self._execnet.start()
@@ -227,15 +246,17 @@ TEMPLATE: Template | None = None
 
 
 def main(link: socket.socket) -> None:
-    """Prepare as the controller says, then serve it."""
+    """Prepare while the controller finds out what is to be run, then serve it."""
     global TEMPLATE
     TEMPLATE = Template(link)
+    for name in _AHEAD:
+        importlib.import_module(name)
     try:
-        prepared, _ = hear(link)
+        begun, _ = hear(link)
     except EOFError:  # there is nothing to run
         return
-    sys.path[:] = prepared["sys_path"]
-    if TEMPLATE.run(prepared["arguments"], prepared["worker_input"]):
+    sys.path[:] = begun["sys_path"]
+    if TEMPLATE.run(begun["arguments"]):
         TEMPLATE.end()
     with contextlib.suppress(ConnectionError):  # nobody is there to be told
         tell(link, TEMPLATE.trouble)

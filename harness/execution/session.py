@@ -17,7 +17,7 @@ from harness.execution.context import Settings, new_run_id
 from harness.execution.controller import Controller, as_usage_error, rigs_in_use
 from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.desk import open_desk
-from harness.execution.fork_server import begin_forking, fork_workers
+from harness.execution.fork_server import begin_forking, fork_workers, import_ahead
 from harness.execution.resumption import Resumption
 from harness.execution.starting import Starting
 from harness.execution.terminal import login_name
@@ -91,6 +91,7 @@ def _settings(config: pytest.Config) -> Settings:
 def _read_settings(config: pytest.Config) -> Settings:
     started = datetime.now(UTC)
     lab = load_lab(Path(config.getoption("lab")))
+    import_ahead(config, lab)
     check_reference(lab)
     hide_secrets_of(lab)
     seed = config.getoption("seed")

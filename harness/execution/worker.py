@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -25,13 +23,6 @@ from harness.records.redaction import hide_secrets_of
 from harness.records.run_lock import work_on
 
 FIXTURES: Final = "smets1-fixtures"
-_NEEDED: Final = (  # by a worker when it asks for its rig
-    "harness.rigs.durations",
-    "harness.rigs.health",
-    "harness.rigs.leases",
-    "sqlalchemy.dialects.sqlite",
-    "sqlite3",
-)
 
 
 def set_up_worker(config: pytest.Config) -> None:
@@ -61,14 +52,6 @@ def take_up(config: pytest.Config) -> WorkerLoop:
     loop = WorkerLoop(keeper)
     config.pluginmanager.register(loop, "smets1-worker-loop")
     return loop
-
-
-def import_all(config: pytest.Config) -> None:
-    """Import what a worker will need when it opens a rig of this lab: its forks have it then."""
-    lab = _context(config).settings.lab
-    needed = plugin_manager(lab.plugins).hook.harness_preload(lab=lab)
-    for name in itertools.chain(_NEEDED, *needed):
-        importlib.import_module(name)
 
 
 def _context(config: pytest.Config) -> WorkerContext:
