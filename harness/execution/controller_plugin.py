@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import warnings
-from collections import Counter, defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -26,6 +26,7 @@ from harness.execution.narrowing import asked_for
 from harness.execution.planning import planned_id
 from harness.execution.rig_news import RigNews
 from harness.execution.scheduler import RigScheduler
+from harness.execution.starting import Starting
 from harness.records.plan import PlannedTest, notices
 from harness.records.recording import RecordFault
 from harness.records.run import read_run
@@ -38,7 +39,10 @@ _KNOWN = "known"
 
 
 class ControllerPlugin:
-    """Pytest hooks of the controller; with xdist it collects beside its workers, to write the plan."""
+    """Pytest hooks of the controller; with xdist it collects too, to write the plan.
+
+    ``starting`` is another plugin, for xdist.
+    """
 
     def __init__(self, controller: Controller, arguments: tuple[str, ...], *, distributed: bool) -> None:
         self.controller = controller
@@ -46,7 +50,7 @@ class ControllerPlugin:
         self._distributed = distributed
         self._scheduler: RigScheduler | None = None
         self._rigs = {rig.id: rig.dmc.id for rig in rigs_in_use(controller.settings, controller.resumption)}
-        self._free = deque(self._rigs)
+        self.starting = Starting(self._rigs)
         self._packed_settings = controller.settings.pack() if distributed else b""
         self._rig_of_worker: dict[str, str] = {}
         self._blocked: list[str] = []
@@ -73,7 +77,7 @@ class ControllerPlugin:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
-        """The workers are starting by now; meanwhile the controller collects too, and plans."""
+        """Xdist's controller collects nothing; ours does, and plans, while the workers' template collects."""
         result = yield
         if self._distributed:
             session.perform_collect()
@@ -98,18 +102,17 @@ class ControllerPlugin:
                 self.controller.freeze(items, asked_for(config), collection.planned - len(items))
             else:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
-        self._busiest_first()
+        self.starting.busiest_first(self._work())
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)
         items[:] = sorted(to_run, key=lambda item: place[item.nodeid])
 
-    def _busiest_first(self) -> None:
-        """Let those rigs start next of whose DMC each has most to do."""
+    def _work(self) -> Mapping[str, float]:
+        """Expected seconds of what is to be run, by DMC."""
         work: defaultdict[str, float] = defaultdict(float)
         for test in self.controller.to_run:
             work[test.dmc] += self._expected.get(test.id, test.expected)
-        rigs = Counter(self._rigs.values())
-        self._free = deque(sorted(self._free, key=lambda rig: -work[self._rigs[rig]] / rigs[self._rigs[rig]]))
+        return work
 
     def pytest_report_header(self) -> list[str]:
         """Where pytest itself shows the run: in what its packs are not what was agreed with the TAG."""
@@ -121,7 +124,7 @@ class ControllerPlugin:
     def pytest_configure_node(self, node: Any) -> None:
         """Bind a new worker to a rig that has none; a replacement gets its predecessor's."""
         self._nodes.append(node)
-        rig = self._free.popleft()
+        rig = self.starting.next_rig()
         self._rig_of_worker[node.gateway.id] = rig
         context = WorkerContext(
             packed_settings=self._packed_settings,
@@ -133,14 +136,8 @@ class ControllerPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """The rig of a worker that has died is its replacement's; that of one that has ended comes last."""
-        rig = self._rig_of(node)
-        with contextlib.suppress(ValueError):  # xdist says it twice of a worker that was interrupted
-            self._free.remove(rig)
-        if error:
-            self._free.appendleft(rig)
-        else:
-            self._free.append(rig)
+        """The rig of a worker that has gone is free."""
+        self.starting.give_back(self._rig_of(node), died=bool(error))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
@@ -151,7 +148,7 @@ class ControllerPlugin:
         with as_usage_error():
             durations = self.controller.pool.durations
             self._expected = durations.expected([test.id for test in self.controller.to_run])
-        self._busiest_first()
+        self.starting.busiest_first(self._work())
         self._scheduler = RigScheduler(
             self.controller.to_run,
             self._rigs,

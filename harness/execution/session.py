@@ -19,7 +19,6 @@ from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.desk import open_desk
 from harness.execution.fork_server import begin_forking, fork_workers, import_ahead
 from harness.execution.resumption import Resumption
-from harness.execution.starting import Starting
 from harness.execution.terminal import login_name
 from harness.execution.worker import run_tests_here
 from harness.hooks import RunContext, plugin_manager
@@ -59,7 +58,7 @@ def set_up_controller(config: pytest.Config) -> None:
     plugin = ControllerPlugin(controller, tuple(config.args), distributed=distributed)
     config.pluginmanager.register(plugin, "smets1-controller")
     if distributed:
-        config.pluginmanager.register(Starting(), "smets1-starting")
+        config.pluginmanager.register(plugin.starting, "smets1-starting")
         fork_workers(config, settings)
     else:
         run_tests_here(config, settings, hooks, controller.services, desk=desk.address if desk else "")

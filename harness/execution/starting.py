@@ -6,8 +6,9 @@ it hears, once it is known which rigs have most to do, and the controller collec
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator
+import contextlib
+from collections import Counter, deque
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -17,11 +18,36 @@ _NEXT: Final = "next_worker_starts"
 
 
 class Starting:
-    """A plugin of the controller, for one run."""
+    """A plugin of the controller, for one run; ``rigs`` has the DMC of each rig, by its id."""
 
-    def __init__(self) -> None:
+    def __init__(self, rigs: Mapping[str, str]) -> None:
+        self._rigs = rigs
+        self._free = deque(rigs)  # without a worker
         self._waiting: deque[Any] = deque()  # xdist's specifications of workers
         self._session: Any = None  # xdist's
+
+    # -- rigs --------------------------------------------------------------------------------------
+
+    def busiest_first(self, work: Mapping[str, float]) -> None:
+        """Let those rigs start next of whose DMC each has most to do; ``work`` has seconds, by DMC."""
+        of_dmc = Counter(self._rigs.values())
+        work_of = {rig: work.get(dmc, 0.0) / of_dmc[dmc] for rig, dmc in self._rigs.items()}
+        self._free = deque(sorted(self._free, key=lambda rig: -work_of[rig]))
+
+    def next_rig(self) -> str:
+        """The rig of the worker that starts now."""
+        return self._free.popleft()
+
+    def give_back(self, rig: str, *, died: bool) -> None:
+        """The rig of a worker that has died is its replacement's; that of one that has ended comes last."""
+        with contextlib.suppress(ValueError):  # xdist says it twice of a worker that was interrupted
+            self._free.remove(rig)
+        if died:
+            self._free.appendleft(rig)
+        else:
+            self._free.append(rig)
+
+    # -- workers -----------------------------------------------------------------------------------
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
