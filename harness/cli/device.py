@@ -24,8 +24,8 @@ from harness.domain.baseline import baseline, deviations
 from harness.domain.errors import AccessRefused, ConfigurationError, UsageError
 from harness.domain.instruments import Device, Identity, Meter, RigInHand
 from harness.domain.lab import Lab, Rig
+from harness.domain.run_ids import new_run_id
 from harness.domain.words import DeviceType, SupplyState
-from harness.execution.context import new_run_id
 from harness.execution.rig_keeper import open_rig
 from harness.execution.terminal import login_name
 from harness.hooks import RunContext, Wanted, plugin_manager

@@ -17,7 +17,7 @@ from harness.config import json_schema, load_lab
 from harness.domain.errors import ConfigurationError, HarnessError, LabFault
 from harness.domain.findings import BAD, GOOD, IN_USE, Finding
 from harness.domain.lab import Rig
-from harness.execution.context import new_run_id
+from harness.domain.run_ids import new_run_id
 from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter

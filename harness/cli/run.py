@@ -17,6 +17,7 @@ from harness.cli.output import (
     tell,
     tell_where,
 )
+from harness.execution import fork_ahead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,16 @@ class RunOptions:
 
 def run(options: RunOptions) -> ExitCode:
     """Drive pytest as a user could by hand, then answer from the record that it left."""
-    from harness.execution.context import new_run_id
+    from harness.domain.run_ids import new_run_id
 
     return drive(options, new_run_id())
 
 
 def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
     """Run pytest with these options, and answer from the record: for a new run, or one that is resumed."""
+    arguments = arguments_of(options, run_id)
+    if not options.one_process:
+        fork_ahead.begin(arguments)
     import pytest
 
     from harness.cli.progress import Progress
@@ -57,7 +61,7 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
 
     folder = options.runs / run_id
     progress = Progress(quiet=options.as_json)
-    code = pytest.main(arguments_of(options, run_id), plugins=[progress, *plugins])
+    code = pytest.main(arguments, plugins=[progress, *plugins])
     if code == pytest.ExitCode.USAGE_ERROR:
         return ExitCode.USAGE
     for problem in progress.problems:

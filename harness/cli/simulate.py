@@ -16,8 +16,8 @@ from harness.cli.output import ExitCode, answer_json, tell
 from harness.config import load_lab
 from harness.domain.errors import ConfigurationError
 from harness.domain.lab import Lab, Rig
+from harness.domain.run_ids import new_run_id
 from harness.domain.stand_in import DccPorts, Listing, Port
-from harness.execution.context import new_run_id
 from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.rigs.lease_words import StaleLease

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import pickle
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,8 +82,3 @@ class WorkerContext:
         context = pickle.loads(data)  # noqa: S301  # from our own controller, over its pipe
         assert isinstance(context, WorkerContext)
         return context
-
-
-def new_run_id() -> str:
-    """A run id that sorts by time and is nobody else's: ``20260302-091500-3fa2``."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -102,6 +102,8 @@ class ControllerPlugin:
                 self.controller.freeze(items, asked_for(config), collection.planned - len(items))
             else:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
+            durations = self.controller.pool.durations
+            self._expected = durations.expected([test.id for test in self.controller.to_run])
         self.starting.busiest_first(self._work())
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)
@@ -141,14 +143,7 @@ class ControllerPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self) -> RigScheduler:
-        """Our own: a test goes to a free rig of its DMC, one at a time.
-
-        What tests took before is looked up only now, when the first worker is starting.
-        """
-        with as_usage_error():
-            durations = self.controller.pool.durations
-            self._expected = durations.expected([test.id for test in self.controller.to_run])
-        self.starting.busiest_first(self._work())
+        """Our own: a test goes to a free rig of its DMC, one at a time."""
         self._scheduler = RigScheduler(
             self.controller.to_run,
             self._rigs,

@@ -14,7 +14,6 @@ import itertools
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,15 +27,14 @@ import pytest
 import xdist.remote
 from execnet.gateway_base import MainThreadOnlyExecModel
 
-from harness.execution import fork_template
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
+from harness.execution.fork_ahead import Begun, begun, can_fork
 from harness.execution.fork_template import hear, tell
 from harness.hooks import plugin_manager
 
 if TYPE_CHECKING:
     from harness.domain.lab import Lab
 
-SWITCH: Final = "HARNESS_FORK"
 ANSWER: Final = 60.0  # seconds that the first fork may keep us waiting: before it, the packs are collected
 _NEEDED: Final = (  # by a worker when it asks for its rig
     "harness.rigs.durations",
@@ -51,11 +49,11 @@ _log: Final = logging.getLogger(__name__)
 
 
 def begin_forking(config: pytest.Config) -> None:
-    """Start the process that workers are forked from, as early as can be: it loads pytest meanwhile."""
-    if os.environ.get(SWITCH) == "0" or not hasattr(os, "pidfd_open") or config.option.collectonly:
+    """Begin the process that workers are forked from, unless whoever calls pytest has done so before."""
+    if config.option.collectonly or not can_fork():
         return
     arguments = [str(argument) for argument in config.invocation_params.args]
-    config.stash[_SERVER] = server = ForkServer(arguments)
+    config.stash[_SERVER] = server = ForkServer(begun(arguments))
     config.add_cleanup(server.close)
 
 
@@ -114,24 +112,13 @@ class ForkedWorker:
 class ForkServer:
     """The controller's hold on the process that workers are forked from.
 
-    Life cycle: made with pytest's arguments, :meth:`import_ahead`, :meth:`collect`, :meth:`fork` for each
-    worker, :meth:`close`. One that is lost stays so.
+    Life cycle: made, :meth:`import_ahead`, :meth:`collect`, :meth:`fork` for each worker, :meth:`close`. One
+    that is lost stays so.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and file
-                [sys.executable, "-P", str(Path(fork_template.__file__)), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # pytest tells of its collection there
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C at the terminal is for the controller
-            )
-        ours.settimeout(ANSWER)
-        self._link = ours
-        with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
-            self._tell({"sys_path": sys.path, "arguments": list(arguments)})
+    def __init__(self, begun: Begun) -> None:
+        self._process, self._link = begun.process, begun.link
+        self._link.settimeout(ANSWER)
 
     def import_ahead(self, modules: Sequence[str]) -> None:
         """Let it import these; none may start a thread."""

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import json
 import os
 import pickle
 import queue
@@ -105,6 +106,7 @@ class Template:
         signal.signal(signal.SIGCHLD, _reap)
         gc.collect()
         gc.freeze()  # else a worker's first collection would copy every page
+        gc.enable()
         while True:
             try:
                 order, streams = hear(self._link)
@@ -249,14 +251,12 @@ def main(link: socket.socket) -> None:
     """Prepare while the controller finds out what is to be run, then serve it."""
     global TEMPLATE
     TEMPLATE = Template(link)
+    told = json.load(sys.stdin)
+    gc.disable()  # until there are workers: nothing of what is imported is garbage
     for name in _AHEAD:
         importlib.import_module(name)
-    try:
-        begun, _ = hear(link)
-    except EOFError:  # there is nothing to run
-        return
-    sys.path[:] = begun["sys_path"]
-    if TEMPLATE.run(begun["arguments"]):
+    sys.path[:] = told["sys_path"]
+    if TEMPLATE.run(told["arguments"]):
         TEMPLATE.end()
     with contextlib.suppress(ConnectionError):  # nobody is there to be told
         tell(link, TEMPLATE.trouble)

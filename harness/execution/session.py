@@ -11,9 +11,10 @@ from harness.config import load_lab
 from harness.config.answers import load_answers
 from harness.config.packs import find_packs
 from harness.config.ttm import load_ttm
+from harness.domain.run_ids import new_run_id
 from harness.execution.agreement import planned_packs, refuse_unagreed
 from harness.execution.collection import COLLECTION, PackCollection
-from harness.execution.context import Settings, new_run_id
+from harness.execution.context import Settings
 from harness.execution.controller import Controller, as_usage_error, rigs_in_use
 from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.desk import open_desk

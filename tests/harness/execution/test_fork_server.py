@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.execution.fork_server import SWITCH, ForkedWorker
+from harness.execution.fork_ahead import SWITCH
+from harness.execution.fork_server import ForkedWorker
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[2]
