@@ -43,7 +43,7 @@ _NEEDED: Final = (  # by a worker when it asks for its rig
     "sqlalchemy.dialects.sqlite",
     "sqlite3",
 )
-_LEAVE: Final = 1.0  # seconds that it may take to end
+_LEAVE: Final = 1.0  # seconds that it may take to end once it has workers
 _SERVER = pytest.StashKey["ForkServer"]()
 _log: Final = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class ForkServer:
     def __init__(self, begun: Begun) -> None:
         self._process, self._link = begun.process, begun.link
         self._link.settimeout(ANSWER)
+        self._patience = 0.0  # seconds that it may take to end
 
     def import_ahead(self, modules: Sequence[str]) -> None:
         """Let it import these; none may start a thread."""
@@ -126,6 +127,7 @@ class ForkServer:
 
     def collect(self, worker_input: Mapping[str, Any]) -> None:
         """Let it collect what a worker with this ``workerinput`` collects."""
+        self._patience = _LEAVE
         self._tell(dict(worker_input))
 
     def fork(self, program: str) -> ForkedWorker:
@@ -169,8 +171,8 @@ class ForkServer:
         """End it; the workers that it has forked stay. Twice is fine."""
         self._link.close()
         try:
-            self._process.wait(_LEAVE)
-        except subprocess.TimeoutExpired:  # it may be collecting, and has nothing to put down
+            self._process.wait(self._patience)
+        except subprocess.TimeoutExpired:  # it may be importing, and has nothing to put down
             self._process.kill()
             self._process.wait()
 
