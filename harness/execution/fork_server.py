@@ -40,8 +40,6 @@ _NEEDED: Final = (  # by a worker when it asks for its rig
     "harness.rigs.durations",
     "harness.rigs.health",
     "harness.rigs.leases",
-    "sqlalchemy.dialects.sqlite",
-    "sqlite3",
 )
 _LEAVE: Final = 1.0  # seconds that it may take to end once it has workers
 _SERVER = pytest.StashKey["ForkServer"]()
