@@ -7,14 +7,13 @@ a door), :class:`Written` tells what YAML would have read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import yaml
 
 from harness.config.problems import Problems
 
@@ -26,6 +25,23 @@ _MOST_VALUES: Final = 100_000  # values in it, aliases counted each time they ar
 _DEEPEST: Final = 32
 _CORE: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = {f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")}
+_CORE_SCHEMA: Final = (  # tag, what it looks like, what that begins with
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
+    ("merge", r"<<", ["<"]),  # of YAML 1.1: known, so that it can be refused
+)
+
+
+class _Composer(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]  # libyaml, where it is
+    """Nodes by PyYAML, with the core schema of YAML 1.2 in place of its own, which is of YAML 1.1."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+for _name, _pattern, _first in _CORE_SCHEMA:
+    _Composer.add_implicit_resolver(f"{_CORE}{_name}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
 class Written(str):
@@ -78,12 +94,12 @@ def read_document(path: Path, problems: Problems) -> Document | None:
             problems.add(path, number, "a YAML directive", "remove it: plain YAML 1.2 is read")
             return None
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = _Composer(text).get_single_node()
         return _Reading(path, problems).document(root)
-    except MarkedYAMLError as error:
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problems.add(path, mark.line + 1 if mark else 0, f"not YAML: {error.problem}", "correct the syntax")
-    except (YAMLError, ValueError) as error:  # ValueError: an escape beyond Unicode
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an escape beyond Unicode
         problems.add(path, 0, f"not YAML: {str(error).splitlines()[0]}", "correct the syntax")
     except RecursionError:
         problems.add(path, 0, "nested deeper than any lab file", "correct the syntax")
@@ -117,34 +133,36 @@ class _Reading:
     problems: Problems
     values: int = 0
 
-    def document(self, root: Node | None) -> Document | None:
+    def document(self, root: yaml.Node | None) -> Document | None:
         lines: dict[Place, int] = {(): 1}
         if root is None:
             self.problems.add(self.path, 0, "empty", "write something, or copy the file of another lab")
             return None
         return Document(self.path, self._value(root, (), lines), lines)
 
-    def _value(self, node: Node, place: Place, lines: dict[Place, int]) -> Any:
+    def _value(self, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
         lines.setdefault(place, node.start_mark.line + 1)
         self.values += 1
         if self.values > _MOST_VALUES or len(place) > _DEEPEST:
             raise RecursionError
-        if isinstance(node, ScalarNode):
+        if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
-        if isinstance(node, MappingNode):
+        if isinstance(node, yaml.MappingNode):
             return {
                 key: self._value(value, (*place, key), lines)
                 for key, value in self._items(node, place, lines)
             }
-        if isinstance(node, SequenceNode):
+        if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*place, index), lines) for index, item in enumerate(node.value)]
         raise TypeError(node)  # the composer makes no other
 
-    def _items(self, node: MappingNode, place: Place, lines: dict[Place, int]) -> Iterator[tuple[str, Node]]:
+    def _items(
+        self, node: yaml.MappingNode, place: Place, lines: dict[Place, int]
+    ) -> Iterator[tuple[str, yaml.Node]]:
         for key_node, value in node.value:
             line = key_node.start_mark.line + 1
             key = key_node.value
-            if not isinstance(key_node, ScalarNode) or key_node.tag == f"{_CORE}merge":
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == f"{_CORE}merge":
                 self._refuse(line, "a key is not a word", "write keys out as plain words")
             elif (*place, key) in lines:
                 first = lines[*place, key]
@@ -153,7 +171,7 @@ class _Reading:
                 lines[*place, key] = line
                 yield key, value
 
-    def _scalar(self, node: ScalarNode) -> str | None:
+    def _scalar(self, node: yaml.ScalarNode) -> str | None:
         if node.tag not in _SCALARS:
             self._refuse(
                 node.start_mark.line + 1, f"the tag {node.tag!r} makes an object", "write plain values"
@@ -171,9 +189,9 @@ def _plain(tag: str, text: str) -> bool | int | float | str:
         if tag == f"{_CORE}bool":
             return text.lower() == "true"
         if tag == f"{_CORE}int":
-            return int(text.replace("_", ""), 0 if text.lstrip("+-")[:2] in {"0x", "0o"} else 10)
+            return int(text, 0 if text.lstrip("+-")[:2] in {"0x", "0o"} else 10)
         if tag == f"{_CORE}float":
-            return float(text.replace("_", ""))
+            return float(text)
     except ValueError:
         return text
     return text

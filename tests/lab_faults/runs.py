@@ -79,9 +79,9 @@ def lab_file(folder: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
+    import yaml
 
-    found: dict[str, Any] = YAML(typ="safe").load(path)
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
     return found
 
 

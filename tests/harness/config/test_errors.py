@@ -229,7 +229,7 @@ BROKEN = {
     ),
     "not YAML": Break(
         "dmcs.yaml", "models: {ESME: birchfell-e2,", "models: {ESME: birchfell-e2",
-        "dmcs.yaml:11: not YAML: expected ',' or '}', but got ':' (correct the syntax)",
+        "dmcs.yaml:11: not YAML: did not find expected ',' or '}' (correct the syntax)",
     ),
     "a tag that would make an object": Break(
         "dmcs.yaml", "smso: Curlew Data", "smso: !!python/name:os.system x",
@@ -311,9 +311,10 @@ def test_a_lab_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         (b"just words", "lab.yaml:1: found no keys (begin with name:, as lab_config/simulated.yaml does)"),
         (b"name: a\nplace: caf\xe9\n", "lab.yaml:2: byte 0xe9 is not UTF-8 (save it as UTF-8)"),
         (b"%YAML 9.9\n---\na: 1\n", "lab.yaml:1: a YAML directive (remove it: plain YAML 1.2 is read)"),
-        (b'a: "\\U00110000"\n', "lab.yaml: not YAML: chr() arg not in range(0x110000) (correct the syntax)"),
+        (b'a: "\\U00110000"\n', "lab.yaml:1: not YAML: found invalid Unicode character escape code (correct the syntax)"),
         (b"x" * 1_000_001, "lab.yaml: larger than 1,000,000 bytes (name the right file)"),
-        (b"[" * 50_000, "lab.yaml: nested deeper than any lab file (correct the syntax)"),
+        (b"[" * 50_000, "lab.yaml:1: not YAML: exceeded maximum nesting depth (correct the syntax)"),
+        (b"[" * 40 + b"]" * 40, "lab.yaml: nested deeper than any lab file (correct the syntax)"),
         (b"a: &a [" + b"1," * 999 + b"]\nb: &b [" + b"*a," * 999 + b"]\nc: [" + b"*b," * 999 + b"]\n",
          "lab.yaml: nested deeper than any lab file (correct the syntax)"),
         (b"a: &a [*a]\n", "lab.yaml: nested deeper than any lab file (correct the syntax)"),
