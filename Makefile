@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PACKS ?= standard-srvt-ioc standard-srvt-moc standard-srvt-foc
 PROVEN ?= standard-srvt-ioc standard-dormant-migration-ioc security-ioc
 
+# What is compiled is kept, whatever the environment says: else each of many processes compiles it anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run test lint types tests prove seeds lab-faults chaos peers bench clean
 .DEFAULT_GOAL := help
 

@@ -9,6 +9,7 @@ from earlier runs. Beside it, in the same run, stand pytest-xdist's own schedule
 know nothing of rigs: there a test takes any free rig that fits (tokens in a pipe), and waits while there is
 none. Under ``loadgroup`` each rig is a group instead, and the tests are dealt out to the groups in turn.
 
+Each way runs one test of each kind first, so that all is compiled, as it is from the second run on.
 *Makespan* is from the start of the process to the end of its last test, *tests* from the begin of the first
 one. The last figure is what the scheduler itself costs, with 10,000 tests that wait for 64 rigs.
 
@@ -181,18 +182,18 @@ def measure(way: str, work: Work, folder: Path) -> None:
         "TIMES": str(times),
         "PYTHONPATH": str(HERE),
         "HARNESS_STATE": str(folder / "s"),
+        "PYTHONDONTWRITEBYTECODE": "",
     }
-    began = time.monotonic()
     if way == "harness":
         make_lab(folder, work)
         command = ["-m", "harness", "run", *work.seconds, "--lab=lab.yaml", "--json"]
-        run(command, folder, environment)
+        began = run_twice(command, times, environment)
     else:
         make_tests(folder, work, rigs_are_groups=way == "loadgroup")
         plain = ("-p", "no:smets1_harness", "-p", "no:cacheprovider", "-p", "no:allure_pytest", "-q")
         with tokens(folder, work) as pipes:
             command = ["-m", "pytest", *plain, "-n", str(sum(work.rigs.values())), "--dist", way]
-            run(command, folder, environment | pipes)
+            began = run_twice(command, times, environment | pipes)
     ended = time.monotonic()
     lines = [line.split() for path in times.iterdir() for line in path.read_text().splitlines()]
     first, last = min(float(line[0]) for line in lines), max(float(line[1]) for line in lines)
@@ -203,6 +204,16 @@ def measure(way: str, work: Work, folder: Path) -> None:
         f"start to first test {first - began:.2f} s; "
         f"tests {last - first:6.1f} s, {(last - first) / bound:.3f}; end {ended - last:.1f} s after the last"
     )
+
+
+def run_twice(command: list[str], times: Path, environment: dict[str, str]) -> float:
+    """Run a test of each kind, then all of them, with nothing else on record; when that began."""
+    run([*command, "-k", "test_0000"], times.parent, environment)
+    for path in times.iterdir():
+        path.unlink()
+    began = time.monotonic()
+    run(command, times.parent, environment)
+    return began
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -117,6 +117,7 @@ def start(arguments: list[str], folder: Path, rigs: int, way: str, cwd: Path | N
     environment = {
         **os.environ,
         "PYTHONPATH": str(HERE),
+        "PYTHONDONTWRITEBYTECODE": "",
         "PYTEST_PLUGINS": "start",
         "MARKS": str(marks),
         "HARNESS_FORK": WAYS[way],
