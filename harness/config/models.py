@@ -94,7 +94,8 @@ Sap = Annotated[int, Field(ge=0, le=0x3FFF)]
 class FileModel(BaseModel):
     """What all parts of a lab's files have in common: nothing unknown, nothing changed later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Only what a file is read with is built: its parts are built within it, not a second time each
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class DeviceModelFile(FileModel):
