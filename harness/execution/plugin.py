@@ -7,7 +7,6 @@ of an environment that the harness is installed in.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 import os
@@ -129,21 +128,23 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
     if config.getoption("pack"):
-        with _without_collecting():
-            _set_up(config)
+        if gc.isenabled():
+            config.pluginmanager.register(_NoGarbageYet(config), "smets1-no-garbage-yet")
+        _set_up(config)
 
 
-@contextlib.contextmanager
-def _without_collecting() -> Generator[None]:
-    """Nothing of what is imported and read now is garbage: looking for it would take a tenth of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # nor does the run look through it again and again
-        if collects:
-            gc.enable()
+class _NoGarbageYet:
+    """Until the first test nothing is garbage: looking for it would take a tenth of the time."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        gc.disable()
+        config.add_cleanup(gc.enable)  # also where no test is reached
+
+    @pytest.hookimpl(wrapper=True)  # for a worker's loop replaces pytest's
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        gc.freeze()  # nor does the run look through all of this again and again
+        gc.enable()
+        return (yield)
 
 
 def _set_up(config: pytest.Config) -> None:

@@ -78,7 +78,7 @@ def test_beside(rig):
 
 
 STATE = """
-import faulthandler, json, sys, threading
+import faulthandler, gc, json, sys, threading
 def kind(number):
     target = os.readlink(f"/proc/self/fd/{number}")
     return target.partition(":")[0].partition("/tmp/")[0]
@@ -105,6 +105,7 @@ def test_what_a_worker_is(rig, request, tmp_path):
         "sockets": sorted(each for each in found.values() if each in ("socket", "anon_inode", "pipe")),
         "leads": os.getpgrp() == os.getpid(),
         "faulthandler": faulthandler.is_enabled(),
+        "garbage": {"collected": gc.isenabled(), "what began is spared": gc.get_freeze_count() > 10_000},
         "worker": request.config.workerinput["workerid"],
         "keys": sorted(request.config.workerinput),
         "folder": tmp_path.parent.name,
@@ -126,6 +127,7 @@ def test_a_fork_is_what_a_worker_is_that_the_controller_has_started(bench) -> No
         seen += told(bench)
     for key, value in seen[0].items():
         assert value == seen[1][key], key
+    assert seen[0]["garbage"] == {"collected": True, "what began is spared": True}
 
 
 def test_failed_asserts_of_a_pack_are_explained_and_output_is_kept_apart(bench) -> None:
