@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,8 @@ def open_rig(lab: Lab, tmp_path: Path) -> Iterator[Open]:
 
 
 def descriptors() -> int:
+    """How many are open, without what earlier tests let lie."""
+    gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
 
 

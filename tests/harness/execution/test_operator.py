@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import pty
@@ -334,6 +335,7 @@ def test_a_desk_leaves_no_thread_descriptor_or_file_behind(person) -> None:
     def held() -> tuple[set[str], list[threading.Thread]]:
         return {each.name for each in Path("/proc/self/fd").iterdir()}, threading.enumerate()
 
+    gc.collect()  # what earlier tests let lie
     before = held()
     terminal = Terminal(os.dup(person.theirs), "alice")
     desk = Desk(terminal)
