@@ -26,14 +26,8 @@ from typing import Any, Final
 import pytest
 
 _MOST: Final = 8  # descriptors that come with a message
-_AHEAD: Final = (
-    "cryptography.x509",
-    "lxml.etree",
-    "rich.progress",
-    "sqlalchemy.dialects.sqlite",
-    "sqlite3",
-)
-"""What every run imports that pytest does not have to be the first to import, and that starts no thread."""
+_AHEAD: Final = ("sqlalchemy.dialects.sqlite", "sqlite3")
+"""What every worker imports that pytest need not be the first to import, and that starts no thread."""
 
 
 class Template:
@@ -104,7 +98,6 @@ class Template:
     def _serve(self, config: pytest.Config) -> str:
         """Fork a worker for each that is asked for; returns in the worker, with its program."""
         signal.signal(signal.SIGCHLD, _reap)
-        gc.collect()
         gc.freeze()  # else a worker's first collection would copy every page
         gc.enable()
         while True:
