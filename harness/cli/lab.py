@@ -22,7 +22,7 @@ from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter
 from harness.records.redaction import hide_secrets_of
-from harness.rigs.health import Health, HealthState
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import RigTaken
 from harness.rigs.pool import Pool
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from harness.cli.estimate import Estimate, estimate
 from harness.domain.lab import Lab
 from harness.records.follow import InHand, RunFollower, follow
-from harness.rigs.health import Health, HealthState
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import Holder, Reservation, RigState, RigStatus, Waiting
 from harness.rigs.pool import Pool
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.cli.overview import Overview, RigSeen
 from harness.cli.rigs import told_reservation
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from harness.rigs.lease_words import RigState, Waiting
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from harness.domain.errors import UsageError
 from harness.domain.lab import Lab, Rig
 from harness.execution.terminal import login_name
 from harness.records.canonical import plain
-from harness.rigs.health import Health, HealthState
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import Reservation, RigState, RigStatus, Waiting
 from harness.rigs.pool import Pool
 

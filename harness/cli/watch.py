@@ -20,7 +20,7 @@ from harness.cli.picture import Picture
 from harness.config import load_lab
 from harness.domain.errors import LabFault
 from harness.records.canonical import plain
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 
 ON_A_TERMINAL, ELSEWHERE = 1.0, 10.0  # seconds between two looks
 

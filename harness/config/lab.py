@@ -50,7 +50,7 @@ from harness.domain.lab import (
 
 if TYPE_CHECKING:
     from harness.config.bench import ReadBench
-    from harness.domain.migration import MigrationRules
+    from harness.domain.migration_rules import MigrationRules
 
 M = TypeVar("M", bound=BaseModel)
 STATE_VARIABLE: Final = "HARNESS_STATE"

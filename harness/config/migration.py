@@ -12,7 +12,7 @@ from harness.config.document import Document, read_document
 from harness.config.models import FileModel, Text
 from harness.config.problems import Problems, nearest
 from harness.config.validation import validate
-from harness.domain.migration import (
+from harness.domain.migration_rules import (
     Consequence,
     MigrationCheck,
     MigrationParty,

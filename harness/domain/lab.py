@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.domain.bench import ModbusBenchSettings
-from harness.domain.migration import MigrationRules
+from harness.domain.migration_rules import MigrationRules
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, UserRole
 
 

@@ -17,7 +17,7 @@ from harness.hooks import Trace
 from harness.rigs.lease_words import RigTaken, StaleLease
 
 if TYPE_CHECKING:
-    from harness.rigs.health import HealthState
+    from harness.rigs.health_words import HealthState
     from harness.rigs.leases import Lease
     from harness.rigs.pool import Claim, Latch, Pool
 
@@ -177,7 +177,7 @@ class Tenancy:
 
     def is_doubtful(self, rig: str) -> bool:
         """Whether it takes more than its opening to say that the rig is well."""
-        from harness.rigs.health import HealthState
+        from harness.rigs.health_words import HealthState
 
         return self._state(rig) in {HealthState.SUSPECT, HealthState.BAD}
 
@@ -215,7 +215,7 @@ class Tenancy:
         return isinstance(error, StoreFault)
 
     def _state(self, rig: str) -> HealthState:
-        from harness.rigs.health import HealthState
+        from harness.rigs.health_words import HealthState
 
         states: list[HealthState] = []
         self._tell(lambda: states.append(self.pool.health.of(rig).state))

@@ -26,8 +26,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from harness.domain.errors import (
@@ -39,6 +38,7 @@ from harness.domain.errors import (
     UsageError,
 )
 from harness.domain.findings import BAD, IN_USE, Finding
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import StaleLease
 
 if TYPE_CHECKING:
@@ -51,37 +51,6 @@ _NOT_THE_RIGS: Final = frozenset(  # families that say nothing of the rig itself
     family.__name__
     for family in (ConfigurationError, UsageError, BeyondBench, CaptureUnavailable, LinkLost, StaleLease)
 )
-
-
-class HealthState(StrEnum):
-    """What is known of a rig, or of a part of one."""
-
-    GOOD = "good"  # the last check or attempt found nothing wrong
-    UNKNOWN = "unknown"  # never checked, or a lab fault was met since
-    SUSPECT = "suspect"  # two lab faults in a row: it is checked before it gets another test
-    BAD = "bad"  # a check found something wrong, or three lab faults in a row: no test until a check is good
-    MAINTENANCE = "maintenance"  # somebody has taken it out of service
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How a rig, or a part of one, is. In a history, ``since`` is when that was written down."""
-
-    rig: str
-    part: str = ""  # empty: the rig itself; else "ESME", "GSME", "CH", "bench", "controller" or "capture"
-    state: HealthState = HealthState.UNKNOWN
-    since: str = ""  # UTC, ISO 8601; empty where nothing was ever written down
-    by: str = ""  # the run, check, command or person that it is so by
-    family: str = ""  # the class of the error, where one was met
-    reason: str = "never checked"
-    remedy: str = ""
-    faults: int = 0  # lab faults in a row
-
-    def __str__(self) -> str:
-        if self.state is HealthState.GOOD or not self.since:
-            return f"{self.state}{f': {self.reason}' if not self.since else ''}"
-        why = f"{self.family}: {self.reason}" if self.family else self.reason
-        return f"{self.state} since {self.since}, {self.by}: {why}"
 
 
 class HealthBook:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
-from harness.rigs.health import Health, HealthState
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.tables import HEALTH, HISTORY, RIG
 
 Changes = Mapping[str, Callable[[Health], Health]]  # by part

@@ -81,10 +81,10 @@ RESERVATION: Final = Table(
     Column("ends", Float, nullable=False),
 )
 
-_TOLD: Final = (  # the fields of harness.rigs.health.Health
+_TOLD: Final = (  # the fields of harness.rigs.health_words.Health
     ("rig", String(255)),
     ("part", String(32)),  # empty: the rig itself
-    ("state", String(16)),  # a word of harness.rigs.health.HealthState
+    ("state", String(16)),  # a word of harness.rigs.health_words.HealthState
     ("since", String(32)),  # UTC, ISO 8601
     ("by", Text),
     ("family", String(64)),

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from harness.domain.errors import LabFault
 from harness.domain.instruments import Bench, Device, EvidenceLog, LabClock, RigInHand, ServiceUser
-from harness.domain.migration import KeyHolder, Migration, MigrationStage, Progress
+from harness.domain.migration import KeyHolder, Migration, Progress
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType
 from test_packs.estate import UNKNOWN_DEVICE, inventory
 

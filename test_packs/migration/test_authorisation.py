@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from harness.domain.migration import Authorisation, Circumstance, KeyHolder, MigrationStage
+from harness.domain.migration import Authorisation, Circumstance, KeyHolder
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType, InstallationType
 from test_packs.migration.journey import Journey
 

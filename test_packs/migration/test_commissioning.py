@@ -20,7 +20,8 @@ from harness.domain.instruments import (
     RigInHand,
     ServiceUser,
 )
-from harness.domain.migration import KeyHolder, MigrationStage
+from harness.domain.migration import KeyHolder
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType, SupplyState, UserRole
 from test_packs.arrange import GBP, Event, Served, crediting, expect_held, prepaying, supplying, watch_alerts
 from test_packs.consumption import Consume

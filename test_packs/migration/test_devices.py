@@ -15,7 +15,8 @@ from harness.domain.instruments import (
     LabClock,
     RigInHand,
 )
-from harness.domain.migration import Circumstance, KeyHolder, MigrationStage
+from harness.domain.migration import Circumstance, KeyHolder
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType
 from test_packs.estate import meters_of
 from test_packs.migration.journey import ABSENT, COMMISSIONED, Journey

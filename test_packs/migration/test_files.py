@@ -7,14 +7,8 @@ from datetime import timedelta
 import pytest
 
 from harness.domain.instruments import EvidenceLog
-from harness.domain.migration import (
-    Circumstance,
-    Files,
-    KeyHolder,
-    MigrationParty,
-    MigrationStage,
-    Progress,
-)
+from harness.domain.migration import Circumstance, Files, KeyHolder, Progress
+from harness.domain.migration_rules import MigrationParty, MigrationStage
 from harness.domain.words import DeviceType
 from test_packs.migration.journey import ABSENT, PENDING, Journey
 

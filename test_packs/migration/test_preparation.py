@@ -8,7 +8,8 @@ from typing import Final, cast
 import pytest
 
 from harness.domain.instruments import CommunicationsHub, EvidenceLog, Gsme, Meter, RigInHand
-from harness.domain.migration import KeyHolder, MigrationStage
+from harness.domain.migration import KeyHolder
+from harness.domain.migration_rules import MigrationStage
 from test_packs.arrange import put
 from test_packs.estate import meters_of
 from test_packs.images import another, baseline, install

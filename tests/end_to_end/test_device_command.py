@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from device_drivers.simulated.meters.esme import EsmeTwin
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from harness.rigs.lease_words import RigState
 from tests.harness.cli.physical import HARNESS, REPO, PhysicalLab, physical_lab
 from tests.harness.rigs.room import health_of, holder_of, somebody, status_of

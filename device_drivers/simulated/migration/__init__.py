@@ -2,7 +2,7 @@
 
 The meters, the hub and the inventory are those of the rig and of the simulated DCC: keys are changed in
 them, over the WAN. What is known of migration is little; **the split of work, the files' content and the
-handling of keys are ours** (:mod:`harness.domain.migration`).
+handling of keys are ours** (:mod:`harness.domain.migration_rules`).
 
 Faults at :attr:`Place.MIGRATION` sit at these points; details always have ``device_id`` (the hub's, where a
 step is about the whole installation) and ``now``:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.domain.faults import DROP, Interceptions, Point
-from harness.domain.migration import MigrationCheck, MigrationRules
+from harness.domain.migration_rules import MigrationCheck, MigrationRules
 
 
 class Refused(Exception):

@@ -25,15 +25,8 @@ from device_drivers.simulated.migration.spelling import progress_from, wish_to
 from harness.domain.errors import LabFault
 from harness.domain.instruments import Device, RigInHand
 from harness.domain.lab import EpclEntry, Lab
-from harness.domain.migration import (
-    Authorisation,
-    Circumstance,
-    Files,
-    KeyHolder,
-    MigrationParty,
-    MigrationRules,
-    Progress,
-)
+from harness.domain.migration import Authorisation, Circumstance, Files, KeyHolder, Progress
+from harness.domain.migration_rules import MigrationParty, MigrationRules
 from harness.domain.words import DeviceType, InstallationType
 from harness.hooks import Trace
 

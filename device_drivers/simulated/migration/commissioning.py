@@ -18,7 +18,7 @@ from device_drivers.simulated.s1sp.record import DeviceRecord
 from device_drivers.simulated.s1sp.s1sp import S1sp
 from harness.domain.faults import DROP, Point
 from harness.domain.lab import Lab
-from harness.domain.migration import MigrationParty, MigrationStage
+from harness.domain.migration_rules import MigrationParty, MigrationStage
 
 _PENDING: Final = "Pending"  # inferred: absent, then pending, then commissioned
 

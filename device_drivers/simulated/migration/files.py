@@ -21,7 +21,8 @@ from device_drivers.dcc.signature import Ring, SignatureRefused, Signer
 from device_drivers.dcc.tree import element, parse, serialise, tree
 from harness.domain.errors import ProtocolViolation
 from harness.domain.lab import EpclEntry, Rig
-from harness.domain.migration import Files, MigrationParty
+from harness.domain.migration import Files
+from harness.domain.migration_rules import MigrationParty
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType
 

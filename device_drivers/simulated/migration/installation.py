@@ -11,7 +11,8 @@ from device_drivers.simulated.migration.files import ReadSubmission
 from device_drivers.simulated.migration.keys import Half
 from device_drivers.simulated.s1sp.record import DeviceRecord
 from harness.domain.lab import EpclEntry, Rig, RigDevice
-from harness.domain.migration import Circumstance, MigrationParty, MigrationStage, Progress
+from harness.domain.migration import Circumstance, Progress
+from harness.domain.migration_rules import MigrationParty, MigrationStage
 from harness.domain.words import DeviceType, InstallationType
 
 _ELECTRICITY_FIRST = (DeviceType.CH, DeviceType.ESME, DeviceType.GSME)

@@ -31,15 +31,8 @@ from device_drivers.simulated.wan.head import HubAlert, WanHead
 from harness.domain.errors import ProtocolViolation, UsageError
 from harness.domain.faults import Interceptions, Point
 from harness.domain.lab import Lab
-from harness.domain.migration import (
-    Circumstance,
-    Consequence,
-    Files,
-    MigrationParty,
-    MigrationRules,
-    MigrationStage,
-    Progress,
-)
+from harness.domain.migration import Circumstance, Files, Progress
+from harness.domain.migration_rules import Consequence, MigrationParty, MigrationRules, MigrationStage
 from harness.domain.words import DeviceType
 
 Found = tuple[tuple[str, str], ...]

@@ -19,14 +19,8 @@ from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
 from harness.domain.errors import DeviceFault
 from harness.domain.faults import Point
 from harness.domain.lab import Lab
-from harness.domain.migration import (
-    Authorisation,
-    Circumstance,
-    Files,
-    MigrationParty,
-    MigrationRules,
-    MigrationStage,
-)
+from harness.domain.migration import Authorisation, Circumstance, Files
+from harness.domain.migration_rules import MigrationParty, MigrationRules, MigrationStage
 
 EUI: Final = "00-DB-12-34-90-00-01-01"  # the Requesting Party's, made up
 _SEALED_BY: Final = "smso/authorisation"

@@ -29,7 +29,8 @@ from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
 from harness.domain.errors import AccessRefused, DeviceFault, ProtocolViolation
 from harness.domain.instruments import Identity
 from harness.domain.lab import RigDevice
-from harness.domain.migration import Circumstance, Consequence, Files, MigrationParty, MigrationStage
+from harness.domain.migration import Circumstance, Files
+from harness.domain.migration_rules import Consequence, MigrationParty, MigrationStage
 from harness.domain.words import DeviceType
 
 BOTH: Final = (MigrationParty.S1SP, MigrationParty.DCO)

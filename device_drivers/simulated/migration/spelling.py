@@ -7,7 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from harness.domain.migration import Authorisation, MigrationStage, Progress
+from harness.domain.migration import Authorisation, Progress
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType, InstallationType
 
 

@@ -21,7 +21,7 @@ from device_drivers.simulated.bench import SimulatedBench
 from harness.cli.app import app
 from harness.domain.errors import BenchFault
 from harness.execution.terminal import login_name
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from harness.rigs.lease_words import RigState
 from tests.harness.cli.physical import CONFIG, modbus, physical_lab
 from tests.harness.rigs.room import health_of, holder_of, no_check, somebody, status_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.execution.terminal import login_name
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from tests.harness.rigs.room import health_of, no_check, somebody, status_of
 
 PLUGIN = """

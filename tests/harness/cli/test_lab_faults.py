@@ -19,7 +19,7 @@ import pytest
 
 from device_drivers.simulated.controller import TwinController
 from harness.domain.errors import ConfigurationError, TransportLost
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from tests.harness.cli.physical import HARNESS, REPO, PhysicalLab, modbus, physical_lab
 from tests.harness.rigs.room import health_of, somebody, status_of
 

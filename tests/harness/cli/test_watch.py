@@ -19,7 +19,7 @@ from harness.cli.picture import Picture
 from harness.config import load_lab
 from harness.domain.lab import Lab
 from harness.records.follow import InHand
-from harness.rigs.health import Health, HealthState
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import Holder, RigState, RigStatus, Waiting
 from harness.rigs.pool import Pool
 from tests.harness.cli.physical import CONFIG

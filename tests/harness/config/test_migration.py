@@ -9,7 +9,7 @@ import pytest
 
 from harness.config import load_lab
 from harness.domain.errors import ConfigurationError
-from harness.domain.migration import Consequence, MigrationParty, MigrationStage
+from harness.domain.migration_rules import Consequence, MigrationParty, MigrationStage
 
 REPO = Path(__file__).resolve().parents[3]
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.config import load_lab
-from harness.rigs.health import Health, HealthBook
+from harness.rigs.health import HealthBook
+from harness.rigs.health_words import Health
 from harness.rigs.leases import Holder, Leases, RigStatus
 from harness.rigs.pool import Pool
 from harness.rigs.store import Store, sqlite_url

@@ -22,7 +22,8 @@ from harness.domain.errors import (
     TransportLost,
 )
 from harness.domain.findings import BAD, GOOD, IN_USE, Finding
-from harness.rigs.health import Health, HealthBook, HealthState
+from harness.rigs.health import HealthBook
+from harness.rigs.health_words import Health, HealthState
 from harness.rigs.leases import Leases, RigTaken, StaleLease
 from harness.rigs.store import Store, StoreBusy
 from tests.harness.rigs.conftest import LONG, Door

@@ -28,7 +28,7 @@ from harness.domain.errors import (
 )
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.lab import Lab
-from harness.rigs.health import HealthState
+from harness.rigs.health_words import HealthState
 from harness.rigs.lease_words import NoSuchRig, RigState, RigTaken, StaleLease
 from harness.rigs.leases import Lease, of_dmc
 from harness.rigs.pool import Latch, Pool, store_url

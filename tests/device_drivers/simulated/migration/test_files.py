@@ -20,7 +20,7 @@ from device_drivers.simulated.migration.authorisation import (
 from device_drivers.simulated.migration.files import FileRefused
 from harness.config import load_lab
 from harness.domain.lab import Lab
-from harness.domain.migration import MigrationParty
+from harness.domain.migration_rules import MigrationParty
 
 REPO = Path(__file__).parents[4]
 NOW = datetime(2025, 3, 3, 9, tzinfo=UTC)

@@ -18,7 +18,8 @@ from harness.config import load_lab
 from harness.domain.errors import AccessRefused, HarnessError
 from harness.domain.instruments import RigInHand
 from harness.domain.lab import Lab
-from harness.domain.migration import Circumstance, KeyHolder, Migration, MigrationStage
+from harness.domain.migration import Circumstance, KeyHolder, Migration
+from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType
 from harness.hooks import RunContext, unfenced
 
