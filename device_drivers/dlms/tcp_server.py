@@ -39,7 +39,8 @@ class TcpDlmsServer:
         self._server_sap = server_sap
         self._listener = socket.create_server((host, port))
         self._guard = threading.Lock()
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._connections: set[socket.socket] = set()
+        self._conversing: list[threading.Thread] = []  # also those that are about to end
         self._accepting = threading.Thread(target=self._accept, name="dlms-accept", daemon=True)
         self._closed = False
 
@@ -66,13 +67,14 @@ class TcpDlmsServer:
             if self._closed:
                 return
             self._closed = True
-            connections = dict(self._connections)
+            connections = set(self._connections)
         _shut(self._listener)
         for connection in connections:
             _shut(connection)
-        for thread in (self._accepting, *connections.values()):
-            if thread.is_alive():
-                thread.join()
+        if self._accepting.is_alive():  # it may never have been started
+            self._accepting.join()
+        for thread in self._conversing:
+            thread.join()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -89,7 +91,8 @@ class TcpDlmsServer:
                 if self._closed or len(self._connections) >= MOST_CONNECTIONS:
                     connection.close()
                     continue
-                self._connections[connection] = thread
+                self._connections.add(connection)
+                self._conversing = [*filter(threading.Thread.is_alive, self._conversing), thread]
                 thread.start()
 
     def _converse(self, connection: socket.socket) -> None:
@@ -107,7 +110,7 @@ class TcpDlmsServer:
             pass  # the peer has gone, or speaks something else: this conversation is over
         finally:
             with self._guard:
-                self._connections.pop(connection, None)
+                self._connections.discard(connection)
             connection.close()
 
     def _receive(self, connection: socket.socket) -> tuple[int, int, bytes] | None:

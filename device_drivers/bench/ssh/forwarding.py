@@ -38,7 +38,8 @@ class Forwarding:
         self._refused = refused
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=MOST_CONNECTIONS)
         self._guard = threading.Lock()
-        self._carried: dict[socket.socket, tuple[threading.Thread, Any]] = {}
+        self._carried: dict[socket.socket, Any] = {}  # with its channel, once it has one
+        self._carrying: list[threading.Thread] = []  # also those that are about to end
         self._closed = False
         self._accepting = threading.Thread(target=self._accept, name="ssh-forward", daemon=True)
         self._accepting.start()
@@ -55,10 +56,11 @@ class Forwarding:
             self._closed = True
             carried = dict(self._carried)
         _shut(self._listener)
-        for local, (_, channel) in carried.items():
+        for local, channel in carried.items():
             _shut(local)
             _close(channel)
-        for thread in (self._accepting, *(thread for thread, _ in carried.values())):
+        self._accepting.join()
+        for thread in self._carrying:
             thread.join()
         self._listener.close()
 
@@ -76,7 +78,8 @@ class Forwarding:
                 if self._closed or len(self._carried) >= MOST_CONNECTIONS:
                     local.close()
                     continue
-                self._carried[local] = (thread, None)
+                self._carried[local] = None
+                self._carrying = [*filter(threading.Thread.is_alive, self._carrying), thread]
                 thread.start()
 
     def _carry(self, local: socket.socket, origin: tuple[str, int]) -> None:
@@ -101,7 +104,7 @@ class Forwarding:
             if self._closed:
                 _close(channel)
                 return None
-            self._carried[local] = (threading.current_thread(), channel)
+            self._carried[local] = channel
         return channel
 
 

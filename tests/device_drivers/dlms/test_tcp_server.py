@@ -91,6 +91,17 @@ def test_nothing_is_left_after_closing(bench) -> None:
         socket.create_connection(address, timeout=1)
 
 
+def test_a_conversation_that_is_just_ending_is_waited_for_too(bench) -> None:
+    def conversing() -> bool:
+        return any(thread.name == "dlms-connection" for thread in threading.enumerate())
+
+    for _ in range(60):
+        with TcpDlmsServer(bench.server) as server, socket.create_connection(server.address, timeout=5):
+            while not conversing():  # to wait in any kinder way would let it get ahead
+                pass
+        assert not conversing()
+
+
 def test_a_server_never_started_can_be_closed(bench) -> None:
     TcpDlmsServer(bench.server).close()
 
