@@ -332,8 +332,8 @@ def test_who_waits_when_the_run_ends_is_told(desk, person, asking) -> None:
 
 
 def test_a_desk_leaves_no_thread_descriptor_or_file_behind(person) -> None:
-    def held() -> tuple[set[str], list[threading.Thread]]:
-        return {each.name for each in Path("/proc/self/fd").iterdir()}, threading.enumerate()
+    def held() -> set[object]:
+        return {*Path("/proc/self/fd").iterdir(), *threading.enumerate()}
 
     gc.collect()  # what earlier tests let lie
     before = held()
@@ -347,7 +347,7 @@ def test_a_desk_leaves_no_thread_descriptor_or_file_behind(person) -> None:
     desk.close()
     desk.close()
     terminal.close()
-    assert held() == before
+    assert held() <= before
     assert not folder.exists()
 
 
