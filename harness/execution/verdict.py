@@ -34,8 +34,15 @@ def judge(error: BaseException) -> Verdict:
     A lab fault blocks, and so does what the lab file has wrong. An assertion or a device fault fails. A skip
     blocks too: whoever planned the test is owed the reason. Everything else is an error of the test script or
     of the harness, and fails as such. Several exceptions (two fixtures that fail in their teardown) are
-    judged :func:`together`.
+    judged :func:`together`; and so is a lab fault with what a ``finally`` has raised after it.
     """
+    before = _before(error)
+    if before is not None and any(lab_faults(before)):
+        return together(judge(before), _judge_alone(error))
+    return _judge_alone(error)
+
+
+def _judge_alone(error: BaseException) -> Verdict:
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, BaseExceptionGroup):
         return reduce(together, map(judge, error.exceptions))
@@ -49,12 +56,19 @@ def judge(error: BaseException) -> Verdict:
 
 
 def lab_faults(error: BaseException) -> Iterator[LabFault]:
-    """The lab faults in an exception, which may be a group of several."""
+    """The lab faults in an exception, which may be a group of several, and in those that it came after."""
+    if (before := _before(error)) is not None:
+        yield from lab_faults(before)
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from lab_faults(each)
     elif isinstance(error, LabFault):
         yield error
+
+
+def _before(error: BaseException) -> BaseException | None:
+    """What was on its way when this was raised; ``raise … from`` has said itself what it stands for."""
+    return None if error.__suppress_context__ else error.__context__
 
 
 def together(first: Verdict, second: Verdict) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -101,8 +102,12 @@ def test_an_installation_is_found_by_its_supply_number(
 
 
 def _stranger(meter: Device) -> str:
-    """The id of a device that nobody has: our range, one that no rig uses, another for each meter."""
-    return f"{meter.device_id[:12]}FE-{meter.device_id[15:]}"
+    """The id of a device that nobody has: our range, one that no rig uses, another each time.
+
+    For an attempt that the lab has cut short may have left its own in the inventory.
+    """
+    drawn = uuid.uuid4().hex.upper()
+    return f"{meter.device_id[:12]}FE-{meter.device_id[15:17]}-{drawn[:2]}-{drawn[2:4]}"
 
 
 @pytest.mark.srv("8.2", "8.4", "4.18", "8.1.1")

@@ -15,7 +15,7 @@ from harness.domain.errors import (
     UsageError,
 )
 from harness.domain.words import AttemptResult, Cause
-from harness.execution.verdict import PASSED, Verdict, judge, together
+from harness.execution.verdict import PASSED, Verdict, judge, lab_faults, together
 
 BLOCKED, FAILED = AttemptResult.BLOCKED, AttemptResult.FAILED
 
@@ -81,3 +81,28 @@ def test_an_error_of_the_script_counts_even_after_the_lab_has_failed() -> None:
 def test_of_equals_the_first_counts() -> None:
     first, second = judge(AssertionError("first")), judge(AssertionError("second"))
     assert together(first, second) == first
+
+
+def raised(first: Exception, then: Exception) -> BaseException:
+    """The second, out of a ``finally`` that the first had led to."""
+    try:
+        try:
+            raise first
+        finally:
+            raise then
+    except Exception as error:
+        return error
+
+
+def test_what_a_finally_finds_after_a_lab_fault_is_no_word_about_the_device() -> None:
+    error = raised(LinkLost("no answer"), AssertionError("not there"))
+    assert judge(error) == Verdict(BLOCKED, Cause.LAB, "LinkLost: no answer")
+    assert [str(each) for each in lab_faults(error)] == ["no answer"]
+    assert judge(raised(LinkLost("no answer"), TypeError("a script"))).cause is Cause.HARNESS
+    assert judge(raised(AssertionError("1"), AssertionError("2"))) == Verdict(FAILED, Cause.DEVICE, "2")
+
+
+def test_what_is_raised_from_a_lab_fault_stands_for_itself() -> None:
+    error = AssertionError("too late")
+    error.__cause__ = LinkLost("no answer")
+    assert judge(error) == Verdict(FAILED, Cause.DEVICE, "too late")
