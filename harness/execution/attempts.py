@@ -26,6 +26,7 @@ from harness.records.canonical import digest_of_file
 from harness.records.evidence import AttemptEvidence, evidence_folder
 from harness.records.journal import Journal
 from harness.records.plan import PLAN
+from harness.records.recording import RecordFault
 
 _ENDED = "smets1_ended"
 _BLOCKED = "smets1_blocked"
@@ -90,6 +91,7 @@ class AttemptRecorder:
         self._worker = worker
         self._journal: Journal | None = None
         self.current: Attempt | None = None
+        keeper.recorded = self.on_record
 
     @property
     def journal(self) -> Journal:
@@ -102,6 +104,27 @@ class AttemptRecorder:
                 process=self._worker,
             )
         return self._journal
+
+    def on_record(self) -> None:
+        """Return when the beginning of the attempt in hand, and the end of the one before, are on the disk.
+
+        :class:`RecordFault` where they cannot be.
+        """
+        if self.current is not None:
+            self.journal.disk.settle()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """What is not on the disk in the end is no record: then the run says why it stopped."""
+        result = yield
+        try:
+            if self._journal is not None:
+                self._journal.disk.settle()
+        except RecordFault as fault:
+            session.shouldstop = str(fault)  # so xdist tells it of a worker
+            if not hasattr(session.config, "workerinput"):
+                raise
+        return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -124,7 +147,7 @@ class AttemptRecorder:
             evidence=evidence,
             began=time.monotonic(),
         )
-        self.journal.write(
+        self.journal.note(
             "attempt_started",
             attempt=attempt.id,
             test=test,
@@ -142,14 +165,15 @@ class AttemptRecorder:
         """The next attempt at a test, whoever made the earlier ones: making its folder claims its number."""
         for number in itertools.count(1):
             with contextlib.suppress(FileExistsError):
-                return number, AttemptEvidence(evidence_folder(self._settings.folder, test, number))
+                folder = evidence_folder(self._settings.folder, test, number)
+                return number, AttemptEvidence(folder, disk=self.journal.disk)
         raise AssertionError("the numbers have ended")
 
     def _finish(self, attempt: Attempt) -> None:
-        """The end, on disk before anybody is told of it."""
+        """The end, written before anybody is told of it, and on the disk before a device is touched again."""
         verdict = attempt.verdict
         self._keeper.trace.ends(verdict.result, verdict.message)
-        self.journal.write(
+        self.journal.note(
             "attempt_finished",
             attempt=attempt.id,
             test=attempt.test,

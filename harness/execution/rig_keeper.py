@@ -86,6 +86,7 @@ class RigKeeper:
         )
         self._told = ""  # what the rig was last said to wait for
         self._detach_log: Callable[[], None] = _nothing
+        self.recorded: Callable[[], None] = _nothing  # returns when what was journalled is on the disk
         self.lost = ""
         self.opened: datetime | None = None
 
@@ -169,7 +170,7 @@ class RigKeeper:
         """The rig, opened; one that is suspect or bad must first pass the check of each of its doors."""
         if self.tenancy.is_doubtful(rig):
             self._check_every_door(rig)
-        self._fence = self.tenancy.fence()
+        self._fence = self.tenancy.fence(recorded=self.recorded)
         opened = self._open(rig, self._fence)
         self.tenancy.found(rig, [Finding(rig, "", GOOD, _OPENING, "opened")])
         return opened
@@ -262,7 +263,7 @@ class RigKeeper:
     def check(self) -> None:
         """Return if the rig in hand, where there is one, has been ours since it was opened; else raise."""
         if self._in_hand is not None and self._fence is not None:
-            self._fence()
+            self._fence.holds()
 
     # -- the rig in hand ---------------------------------------------------------------------------
 
@@ -346,10 +347,12 @@ class RigKeeper:
 
 def _close(in_hand: RigInHand, fence: Latch | None) -> None:
     """Close a rig; what its fence has refused meanwhile is raised, for then nothing was said to its bench."""
+    if fence is not None:
+        fence.make_safe()
     in_hand.close()
     if fence is not None and fence.refused is not None:
         raise fence.refused
 
 
 def _nothing() -> None:
-    """No log is kept."""
+    """No log is kept, and no journal."""

@@ -26,6 +26,10 @@ _ASK: Final = 1.0  # seconds between two questions whether somebody wants the ri
 _log: Final = logging.getLogger(__name__)
 
 
+def _nothing() -> None:
+    """Nothing is recorded."""
+
+
 class Tenancy:
     """One process's lease on one rig at a time. Life cycle: :meth:`hold`, :meth:`give_back`, :meth:`close`.
 
@@ -131,14 +135,14 @@ class Tenancy:
             self._trouble = str(error)
             time.sleep(_LOOK)  # a store that is away sends no word when it is back
 
-    def fence(self, lease: Lease | None = None) -> Latch:
+    def fence(self, lease: Lease | None = None, recorded: Callable[[], None] = _nothing) -> Latch:
         """What is asked before anything is written to the rig, for one opening under that lease, or ours."""
         from harness.rigs.pool import Latch
 
         held = lease or self.lease
         if held is None:
             raise StaleLease("the rig is not ours", remedy="ask for it")
-        return Latch(held)
+        return Latch(held, recorded)
 
     def wanted_back(self) -> str:
         """Why the rig should be given back before the next test; empty where nobody is known to want it."""

@@ -29,6 +29,7 @@ from typing import IO, Any
 
 from harness.records.canonical import moment, now, plain
 from harness.records.difference import describe, shorten
+from harness.records.disk import Disk, onto_disk
 from harness.records.large import SHELF, keep
 from harness.records.recording import recording
 from harness.records.redaction import hidden
@@ -91,15 +92,18 @@ class AttemptEvidence:
     """The evidence of one attempt: an EvidenceLog to its test, a Trace to the drivers.
 
     ``folder`` is that of :func:`evidence_folder` and must be new; ``clock`` tells lab time, where there is
-    one. Threads may share it. After :meth:`close` nothing more is taken, so that a straggling thread cannot
-    touch an attempt that is over.
+    one; a ``disk`` is left to see the steps there in the end. Threads may share it. After :meth:`close`
+    nothing more is taken, so that a straggling thread cannot touch an attempt that is over.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, clock: Callable[[], datetime] | None = None, disk: Disk | None = None
+    ) -> None:
         with recording(folder):
             folder.mkdir(parents=True)
         self.folder = folder
         self.clock = clock
+        self._disk = disk
         self._steps: IO[bytes] | None = None  # made with the first step
         self._closed = False
         self._lock = Lock()
@@ -203,11 +207,17 @@ class AttemptEvidence:
 
     def close(self) -> None:
         """Take no more steps, and see them onto the disk; closing twice does nothing."""
-        with self._lock, recording(self.folder):
+        with self._lock:
+            if self._steps is not None and not self._closed:
+                self._leave(self._steps)
             self._closed = True
-            if self._steps is not None and not self._steps.closed:
-                os.fdatasync(self._steps.fileno())
-                self._steps.close()
+
+    def _leave(self, steps: IO[bytes]) -> None:
+        if self._disk is not None:
+            self._disk.last(steps)
+            return
+        onto_disk(steps)
+        steps.close()
 
 
 class TraceRouter:

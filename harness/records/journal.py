@@ -1,4 +1,4 @@
-"""The journal: what happened, one event a line, on disk before anything else happens.
+"""The journal: what happened, one event a line, on disk before anything that must not outlive its record.
 
 Each process of a run appends to a journal of its own, ``journal/<process>.jsonl``. A line is canonical JSON:
 
@@ -29,6 +29,7 @@ from harness.domain.errors import UsageError
 from harness.records.canonical import digest_of_plain, now, plain
 from harness.records.chain import Link, order_problems
 from harness.records.chain import Problem as Problem
+from harness.records.disk import Disk
 from harness.records.plan import sync_folder
 from harness.records.recording import RecordFault, recording
 from harness.records.redaction import hidden
@@ -69,9 +70,10 @@ class JournalFile:
 
 
 class Journal:
-    """The journal of one process. Each event is on disk when :meth:`write` returns; threads may share it.
+    """The journal of one process. What is written is on the disk at once, what is noted soon after.
 
-    Life cycle: made (creates the file and writes ``run_started``), written to, closed.
+    Life cycle: made (creates the file and writes ``run_started``), written to, closed. Threads may share it.
+    ``disk`` takes what an event tells of, so that it is on the disk before the event is.
     """
 
     def __init__(self, path: Path, *, run_id: str, plan_digest: str, process: str) -> None:
@@ -86,6 +88,8 @@ class Journal:
             ) from None
         self.path = path
         self.process = process
+        self.disk = Disk()
+        self._over = False
         self._lock = Lock()
         self._seq, self._prev = 0, plan_digest
         self.write(
@@ -116,27 +120,37 @@ class Journal:
 
         A line that cannot be written whole (a full disk) closes the journal, so that it stays the last one.
         """
+        self._append(event, fields)
+        self.disk.now(self._file)
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Append one event that is on the disk once :attr:`disk` has settled, and soon without that."""
+        self._append(event, fields)
+        self.disk.soon(self._file)
+
+    def _append(self, event: str, fields: Mapping[str, Any]) -> None:
         with self._lock:
-            if self._file.closed:
+            if self._over:
                 raise UsageError(f"{self.path} is closed; {event} cannot be recorded")
             told = plain({**fields, "seq": self._seq, "prev": self._prev, "at": now(), "event": event})
             line, sha = _chained(told)
-            self._append(line)
+            self._write(line)
             self._seq, self._prev = self._seq + 1, sha
 
-    def _append(self, line: bytes) -> None:
+    def _write(self, line: bytes) -> None:
         view = memoryview(line)
         try:
             with recording(self.path):
                 while view:
                     view = view[self._file.write(view) :]
-                os.fdatasync(self._file.fileno())
         except RecordFault:
-            self._file.close()
+            self._over = True
             raise
 
     def close(self) -> None:
-        """Close the file; closing twice does nothing."""
+        """See all of it onto the disk, and close the file; closing twice does nothing."""
+        self._over = True
+        self.disk.close()
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -87,6 +87,10 @@ def lease_expiry() -> float:
     return seconds
 
 
+def _nothing() -> None:
+    """Nothing is recorded."""
+
+
 class Pool:
     """The rigs of a lab, for one process. Life cycle: make, use, :meth:`close`.
 
@@ -185,13 +189,20 @@ class Latch:
     """The fence of a rig for one opening of it. Once it has refused it stays closed, and says why.
 
     What was not written then is not known to have been written later, though the lease may be ours again.
+    ``recorded`` returns when what must not be lost is on the disk, or raises why it cannot be.
     """
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, recorded: Callable[[], None] = _nothing) -> None:
         self._lease = lease
+        self._recorded = recorded
         self.refused: LabFault | None = None
 
     def __call__(self) -> None:
+        self.holds()
+        self._recorded()
+
+    def holds(self) -> None:
+        """Return while the rig is ours and has been since this was made, else raise."""
         if self.refused is not None:
             raise self.refused
         try:
@@ -199,6 +210,10 @@ class Latch:
         except LabFault as fault:
             self.refused = fault
             raise
+
+    def make_safe(self) -> None:
+        """From here on only the lease counts: a bench is made safe whatever becomes of the record."""
+        self._recorded = _nothing
 
     def permit(self) -> Permit:
         """For a guard that outlives us: it asks for itself."""

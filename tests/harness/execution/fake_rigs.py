@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.domain.baseline import baseline
 from harness.domain.errors import BenchFault, LabFault
 from harness.domain.findings import BAD, GOOD, Finding
-from harness.hooks import Renderer, hookimpl
+from harness.hooks import Renderer, hookimpl, still_ours
 
 
 class FakeClock:
@@ -39,22 +39,25 @@ def modbus_bench(rig, lab, trace):
 class FakeDevice:
     """Says that it is what the lab file says; with other firmware once a test has given it some."""
 
-    def __init__(self, device, folder: Path) -> None:
+    def __init__(self, device, folder: Path, fence) -> None:
         self._device = device
+        self._fence = fence
         self._firmware = folder / f"firmware-{device.device_id}"
 
     def identity(self):
+        self._fence()
         found = baseline(self._device)
         return replace(found, firmware=self._firmware.read_text()) if self._firmware.exists() else found
 
 
 class FakeRig:
-    def __init__(self, rig, folder: Path, bench=None) -> None:
+    def __init__(self, rig, folder: Path, fence, bench=None) -> None:
         self.rig = rig
+        self.say = fence  # a word to a device is not even that here: what comes before it is all that counts
         self.clock = FakeClock()
         self.bench = bench
         self.user = None
-        self.devices = {type_: FakeDevice(device, folder) for type_, device in rig.devices.items()}
+        self.devices = {type_: FakeDevice(device, folder, fence) for type_, device in rig.devices.items()}
         self._mark = folder / "open" / rig.id
         self._mark.parent.mkdir(exist_ok=True)
         self._mark.touch(exist_ok=False)  # two workers on one rig would meet here
@@ -64,6 +67,8 @@ class FakeRig:
 
     def close(self) -> None:
         self._mark.unlink()
+        if not still_ours(self.say):
+            Path("left-live").touch()
         if self.bench is not None:
             self.bench.close()
         if self.rig.id in os.environ.get("STUCK_BENCHES", "").split(","):
@@ -105,11 +110,11 @@ def harness_check_rig(rig):
 
 
 @hookimpl(tryfirst=True)
-def harness_open_rig(lab, rig, services, run, trace):
+def harness_open_rig(lab, rig, services, run, trace, fence):
     if rig.id in os.environ.get("BROKEN_RIGS", "").split(","):
         raise LabFault(f"rig {rig.id}: its probe is not there", remedy="plug it in")
     stale = run.folder / "open" / rig.id
     if stale.exists() and os.environ.get("RIGS_DIE"):  # left behind by a worker that was killed
         stale.unlink()
     time.sleep(float(os.environ.get("SLOW_OPEN", "0")))
-    return FakeRig(rig, run.folder, modbus_bench(rig, lab, trace) if rig.modbus else None)
+    return FakeRig(rig, run.folder, fence, modbus_bench(rig, lab, trace) if rig.modbus else None)
