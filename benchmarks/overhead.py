@@ -5,8 +5,9 @@ steps and keep a short text, as evidence here and as Allure steps and an attachm
 is the slope between N and 2N of them, so that start-up is not in it, and the making of the results is: here
 also JUnit, coverage, heatmap and the manifest. The rounds alternate, and the figures are their medians.
 
-The harness has each attempt on the disk before and after it; allure-pytest asks the disk for nothing. What
-that costs here is printed first, and everything is measured again in memory (``/dev/shm``), where it is free.
+The harness sees all of it onto the disk while the next tests run; allure-pytest asks the disk for nothing.
+An attempt that speaks to a device waits for that first, once, which these do not: how long such a wait is
+here is printed first. Everything is measured again in memory (``/dev/shm``), where it is free.
 
 *Start* is from the process to the first line of the first test, with a lab of seven rigs. Modules
 are compiled beforehand on both sides, whatever the environment says.

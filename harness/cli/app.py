@@ -343,8 +343,3 @@ def evidence_key_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = Fal
     from harness.cli.evidence import key
 
     return key(lab, as_json=as_json)
-
-
-def main() -> None:
-    """Entry point of the console script, and of ``python -m harness``."""
-    app(prog_name="harness")

@@ -1,10 +1,11 @@
-"""Begins the process that workers are forked from, at the first moment at which pytest's arguments are known.
+"""Begins the process that workers are forked from, as soon as a run is likely.
 
 It then imports while the controller does. So nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -29,6 +30,7 @@ class Begun:
     link: socket.socket
 
 
+_untold: Final[list[tuple[subprocess.Popen[bytes], socket.socket]]] = []
 _ahead: Final[list[Begun]] = []
 
 
@@ -37,10 +39,25 @@ def can_fork() -> bool:
     return os.environ.get(SWITCH) != "0" and hasattr(os, "pidfd_open")
 
 
-def begin(arguments: Sequence[str]) -> None:
-    """Begin it for a pytest session with these arguments, which comes soon."""
+def prepare() -> None:
+    """Begin it for a session whose arguments are not known yet; where none comes it ends when we do."""
     if can_fork():
-        _ahead.append(_started(tuple(arguments)))
+        _untold.append(_started())
+        atexit.register(_end_untold)
+
+
+def _end_untold() -> None:
+    while _untold:
+        process, link = _untold.pop()
+        link.close()
+        process.kill()  # it may be importing, and has nothing to put down
+        process.wait()
+
+
+def begin(arguments: Sequence[str]) -> None:
+    """Begin it for a pytest session with these arguments, which comes soon. Twice is fine."""
+    if can_fork() and all(one.arguments != tuple(arguments) for one in _ahead):
+        _ahead.append(_told(tuple(arguments)))
 
 
 def begun(arguments: Sequence[str]) -> Begun:
@@ -50,10 +67,18 @@ def begun(arguments: Sequence[str]) -> Begun:
         if one.arguments == tuple(arguments):
             return one
         one.link.close()
-    return _started(tuple(arguments))
+    return _told(tuple(arguments))
 
 
-def _started(arguments: tuple[str, ...]) -> Begun:
+def _told(arguments: tuple[str, ...]) -> Begun:
+    process, link = _untold.pop() if _untold else _started()
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as told:  # it is lost, then, as will be found
+        told.write(json.dumps({"sys_path": sys.path, "arguments": arguments}).encode())
+    return Begun(arguments, process, link)
+
+
+def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and file
@@ -63,7 +88,4 @@ def _started(arguments: tuple[str, ...]) -> Begun:
             pass_fds=[theirs.fileno()],
             process_group=0,  # Ctrl-C at the terminal is for the controller
         )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as told:  # it is lost, then, as will be found
-        told.write(json.dumps({"sys_path": sys.path, "arguments": arguments}).encode())
-    return Begun(arguments, process, ours)
+    return process, ours

@@ -244,10 +244,12 @@ def main(link: socket.socket) -> None:
     """Prepare while the controller finds out what is to be run, then serve it."""
     global TEMPLATE
     TEMPLATE = Template(link)
-    told = json.load(sys.stdin)
     gc.disable()  # until there are workers: nothing of what is imported is garbage
     for name in _AHEAD:
         importlib.import_module(name)
+    if not (words := sys.stdin.read()):  # there is nothing to run
+        return
+    told = json.loads(words)
     sys.path[:] = told["sys_path"]
     if TEMPLATE.run(told["arguments"]):
         TEMPLATE.end()

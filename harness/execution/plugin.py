@@ -98,6 +98,17 @@ def _teach_rigs(option: Any) -> None:
     option.attrs()["type"] = lambda text: parse("auto" if text == "rigs" else text)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist then asks how many workers there are, which takes reading the lab
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Begin what the workers are forked from while the controller has everything yet to import."""
+    if hasattr(config, "workerinput") or config.option.collectonly or not config.getoption("pack"):
+        return
+    if config.getoption("numprocesses", default=None) == "auto":
+        from harness.execution import fork_ahead
+
+        fork_ahead.begin([str(argument) for argument in config.invocation_params.args])
+
+
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """One worker for each rig in use; asked for ``-n rigs`` only."""
