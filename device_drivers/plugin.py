@@ -84,7 +84,6 @@ def harness_preload(lab: Lab) -> tuple[str, ...]:
     twins = any(rig.simulation is not None for rig in lab.rigs)
     modbus = any(rig.modbus is not None for rig in lab.rigs)
     return (
-        "httpcore",
         "device_drivers.dcc.user",
         "device_drivers.esme",
         "device_drivers.gsme",
@@ -100,7 +99,11 @@ def harness_preload(lab: Lab) -> tuple[str, ...]:
 def harness_preload_services(lab: Lab) -> tuple[str, ...]:
     """The link, and the DCC's side where it is simulated."""
     simulated = lab.dcc.gateway == "simulated"
-    return ("device_drivers.dcc.services", *(["device_drivers.simulated.dcc_side"] if simulated else []))
+    return (
+        "httpcore",
+        "device_drivers.dcc.services",
+        *(["device_drivers.simulated.dcc_side"] if simulated else []),
+    )
 
 
 @hookimpl

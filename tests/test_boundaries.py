@@ -89,7 +89,25 @@ def test_nothing_but_the_command_line_prints() -> None:
     ],
 )
 def test_start_up_loads_nothing_heavy(start: str) -> None:
-    names = "sorted({m.partition('.')[0] for m in sys.modules}"
-    python = [sys.executable, "-c", f"{start}\nimport sys\nprint(*{names} & set({HEAVY!r})))"]
-    loaded = subprocess.run(python, capture_output=True, text=True, check=True, cwd=REPO)
-    assert loaded.stdout.split() == []
+    assert loaded(start).isdisjoint(HEAVY)
+
+
+def test_what_a_worker_drives_its_rig_with_brings_no_server() -> None:
+    start = """
+import importlib
+from pathlib import Path
+from device_drivers.plugin import harness_preload
+from harness.config import load_lab
+
+for name in harness_preload(load_lab(Path("lab_config/simulated.yaml"))):
+    importlib.import_module(name)
+"""
+    assert loaded(start).isdisjoint({"httpx", "starlette", "uvicorn", "xmlsec", "rich"})
+
+
+def loaded(start: str) -> set[str]:
+    """The packages that a program has loaded in the end."""
+    names = "{name.partition('.')[0] for name in sys.modules}"
+    python = [sys.executable, "-c", f"{start}\nimport sys\nprint(*{names})"]
+    done = subprocess.run(python, capture_output=True, text=True, check=True, cwd=REPO)
+    return set(done.stdout.split())

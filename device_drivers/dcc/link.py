@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -22,40 +21,16 @@ from device_drivers.dcc.http import PLAIN, XML, HttpClient, HttpServer, xml_rout
 from device_drivers.dcc.identities import Identities, User, stranger_signer
 from device_drivers.dcc.inspection import Inspected, Inspector
 from device_drivers.dcc.mailbox import AlertsSeen, Mailbox, Received
+from device_drivers.dcc.orders import Order, Sent
 from device_drivers.dcc.signature import Signer
 from device_drivers.dcc.tree import parse
 from harness.domain.errors import LinkLost, UsageError
 from harness.domain.instruments import Forgery
 from harness.domain.lab import Lab, ServiceRequest
 from harness.domain.payload import Payload
-from harness.domain.words import UserRole
 
 API: Final = "/api/v1"
 _LONG_AGO: Final = 86_400_000  # below the last counter: a day, as counters begin at milliseconds since 1970
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a worker asks the link to send."""
-
-    srv: str
-    role: UserRole
-    target: str  # EUI-64 of the device, or of the DCC
-    body_xml: bytes  # the body element
-    forgery: Forgery = field(default_factory=Forgery)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A request as it went, and the answer on the same connection."""
-
-    ticket: int
-    request_id: str
-    status: int  # HTTP status: 200, or 400 where the gateway refused the message as such
-    request: bytes
-    answer: bytes
-    problems: tuple[str, ...]  # of the answer
-    awaited: bool  # whether a response is to come
 
 
 class Link:

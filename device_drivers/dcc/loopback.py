@@ -6,13 +6,16 @@ import base64
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device_drivers.dcc.calls import CallClient, CallServer
-from device_drivers.dcc.link import Link, Order, Sent
-from device_drivers.dcc.mailbox import Received
+from device_drivers.dcc.orders import Order, Sent
 from harness.domain.instruments import Forgery
 from harness.domain.words import UserRole
+
+if TYPE_CHECKING:
+    from device_drivers.dcc.link import Link  # the controller's: it brings servers that no worker needs
+    from device_drivers.dcc.mailbox import Received
 
 
 class LinkDoor:

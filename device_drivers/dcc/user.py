@@ -10,8 +10,8 @@ from typing import Any
 from device_drivers.dcc import telling
 from device_drivers.dcc.calls import CallClient
 from device_drivers.dcc.duis import RequestId, ResponseMessage
-from device_drivers.dcc.link import Order, Sent
 from device_drivers.dcc.loopback import Delivered, LinkClient
+from device_drivers.dcc.orders import Order, Sent
 from device_drivers.dcc.tree import body_element, fragment
 from device_drivers.utrn import make_utrn
 from harness.domain.errors import DeviceTimeout, UsageError

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
 from device_drivers.dcc.calls import CallClient
-from device_drivers.dcc.link import Order
 from device_drivers.dcc.loopback import LinkClient
+from device_drivers.dcc.orders import Order
 from device_drivers.dcc.tree import body_element, fragment
 from device_drivers.dlms.counters import FileCounters
 from device_drivers.dlms.refs import AttributeRef

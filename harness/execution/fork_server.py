@@ -36,11 +36,6 @@ if TYPE_CHECKING:
     from harness.domain.lab import Lab
 
 ANSWER: Final = 60.0  # seconds that the first fork may keep us waiting: before it, the packs are collected
-_NEEDED: Final = (  # by a worker when it asks for its rig
-    "harness.rigs.durations",
-    "harness.rigs.health",
-    "harness.rigs.leases",
-)
 _LEAVE: Final = 1.0  # seconds that it may take to end once it has workers
 _SERVER = pytest.StashKey["ForkServer"]()
 _log: Final = logging.getLogger(__name__)
@@ -61,7 +56,7 @@ def import_ahead(config: pytest.Config, lab: Lab) -> None:
         return
     needed = plugin_manager(lab.plugins).hook.harness_preload(lab=lab)
     with contextlib.suppress(ForkFailed):  # it is lost, then, and the first worker says so
-        server.import_ahead([*_NEEDED, *itertools.chain(*needed)])
+        server.import_ahead([*itertools.chain(*needed)])
 
 
 def fork_workers(config: pytest.Config, settings: Settings) -> None:

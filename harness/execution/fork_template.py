@@ -28,6 +28,13 @@ import pytest
 _MOST: Final = 8  # descriptors that come with a message
 _AHEAD: Final = ("sqlalchemy.dialects.sqlite", "sqlite3")
 """What every worker imports that pytest need not be the first to import, and that starts no thread."""
+_NEEDED: Final = (
+    "harness.execution.worker",
+    "harness.rigs.durations",
+    "harness.rigs.health",
+    "harness.rigs.leases",
+)
+"""What every worker is made of, and asks for its rig with."""
 
 
 class Template:
@@ -71,7 +78,7 @@ class Template:
 
     def _import_until_asked(self) -> Mapping[str, Any]:
         """Import what a worker is made of, and then what we are told to, until we are asked for workers."""
-        wanted: Any = ["harness.execution.worker"]
+        wanted: Any = list(_NEEDED)
         while isinstance(wanted, list):
             for name in wanted:
                 importlib.import_module(name)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from device_drivers.dcc.link import Link, Sent
+    from device_drivers.dcc.link import Link
+    from device_drivers.dcc.orders import Sent
     from device_drivers.simulated.gateway.stub import Gateway
     from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
     from harness.domain.faults import Fault
@@ -135,7 +136,7 @@ class DccBench:
 
     def send(self, srv: str, body: Any = None, *, role: str = "IS", target: str = "", **forgery: Any) -> Sent:
         """Send one request and return its answer on the same connection."""
-        from device_drivers.dcc.link import Order
+        from device_drivers.dcc.orders import Order
         from device_drivers.dcc.tree import body_element, fragment
         from harness.domain.instruments import Forgery
         from harness.domain.words import UserRole

@@ -281,7 +281,7 @@ def test_a_worker_that_hangs_can_be_killed_and_its_end_waited_for(stopped) -> No
 
 
 OPENING = """
-import importlib, sys, tempfile
+import importlib, os, pickle, sys, tempfile
 from pathlib import Path
 from harness.config import load_lab
 from harness.execution.rig_keeper import open_rig
@@ -292,14 +292,24 @@ lab = load_lab(Path("lab_config/simulated.yaml"))
 hooks = plugin_manager(lab.plugins)
 folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
 run = RunContext(run_id="run", folder=folder, seed=1)
+told, tells = map(os.fdopen, os.pipe(), ("rb", "wb"))
+ended, end = map(os.fdopen, os.pipe(), ("rb", "wb"))
+if not os.fork():  # who starts the services is another process, here as in a run
+    end.close()
+    services = hooks.hook.harness_start_lab(lab=lab, run=run)
+    pickle.dump(dict(services.addresses), tells)
+    tells.close()
+    ended.read()
+    services.close()
+    os._exit(0)
 for names in hooks.hook.harness_preload(lab=lab):
     for name in names:
         importlib.import_module(name)
 known = set(sys.modules)
-services = hooks.hook.harness_start_lab(lab=lab, run=run)
-opened = open_rig(hooks, lab, lab.rigs[0], services.addresses, run, TraceRouter())
+opened = open_rig(hooks, lab, lab.rigs[0], pickle.load(told), run, TraceRouter())
 opened.close()
-services.close()
+end.close()
+os.wait()
 print(*sorted(name for name in set(sys.modules) - known if name.startswith("device_drivers")))
 """
 
@@ -314,5 +324,4 @@ def test_what_opens_a_simulated_rig_has_been_imported_before_workers_are_forked(
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    controllers = ["device_drivers.dcc.forked", "device_drivers.dcc.services"]
-    assert done.stdout.split() == controllers  # its part of it
+    assert done.stdout.split() == []

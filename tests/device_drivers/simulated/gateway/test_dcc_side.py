@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from device_drivers.dcc.duis import ResponseMessage
-from device_drivers.dcc.link import Order
 from device_drivers.dcc.loopback import LinkClient
+from device_drivers.dcc.orders import Order
 from device_drivers.dcc.services import start_lab
 from device_drivers.dcc.tree import body_element, fragment, parse
 from device_drivers.dcc.user import gateway_settler
