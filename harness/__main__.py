@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from harness.execution import fork_ahead
+from harness.execution import fork_ahead, garbage
 
 _RUN: Final = ("run", "resume")
-"""Commands that need workers; what these are forked from is begun while the command line is read."""
+"""Commands that run tests; what their workers are forked from is begun while the command line is read."""
 
 
 def main() -> None:
     """Entry point of the console script, too."""
-    if sys.argv[1:2] and sys.argv[1] in _RUN and "--one-process" not in sys.argv:
-        fork_ahead.prepare()
+    if sys.argv[1:2] and sys.argv[1] in _RUN:
+        garbage.none_yet()
+        if "--one-process" not in sys.argv:
+            fork_ahead.prepare()
     from harness.cli.app import app
 
     app(prog_name="harness")

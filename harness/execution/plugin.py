@@ -7,13 +7,14 @@ of an environment that the harness is installed in.
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+from harness.execution import garbage
 
 _MARKS = (
     "ttm(id, ...): the Test Traceability Matrix ids that the test shows",
@@ -101,7 +102,11 @@ def _teach_rigs(option: Any) -> None:
 @pytest.hookimpl(tryfirst=True)  # xdist then asks how many workers there are, which takes reading the lab
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Begin what the workers are forked from while the controller has everything yet to import."""
-    if hasattr(config, "workerinput") or config.option.collectonly or not config.getoption("pack"):
+    if not config.getoption("pack"):
+        return
+    if garbage.none_yet():
+        config.pluginmanager.register(_Garbage(config), "smets1-garbage")
+    if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if config.getoption("numprocesses", default=None) == "auto":
         from harness.execution import fork_ahead
@@ -139,22 +144,18 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
     if config.getoption("pack"):
-        if gc.isenabled():
-            config.pluginmanager.register(_NoGarbageYet(config), "smets1-no-garbage-yet")
         _set_up(config)
 
 
-class _NoGarbageYet:
-    """Until the first test nothing is garbage: looking for it would take a tenth of the time."""
+class _Garbage:
+    """Is looked for from the first test on."""
 
     def __init__(self, config: pytest.Config) -> None:
-        gc.disable()
-        config.add_cleanup(gc.enable)  # also where no test is reached
+        config.add_cleanup(garbage.look)  # also where no test is reached
 
     @pytest.hookimpl(wrapper=True)  # for a worker's loop replaces pytest's
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        gc.freeze()  # nor does the run look through all of this again and again
-        gc.enable()
+        garbage.look()
         return (yield)
 
 
