@@ -145,17 +145,22 @@ def main() -> None:
     parser.add_argument("--only", choices=[*HARNESS, "start"], action="append", help="measure this alone")
     parser.add_argument("--on", type=Path, action="append", help="in this folder instead of disk and memory")
     options = parser.parse_args()
-    wanted = options.only or [*HARNESS, "start"]
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; medians of {options.rounds} rounds")
-    for place in options.on or [Path(tempfile.gettempdir()), *([MEMORY] if MEMORY.is_dir() else [])]:
-        print(f"\nin {place}: {sync_milliseconds(place):.3f} ms to append a line and have it on the disk")
-        for kind in (kind for kind in HARNESS if kind in wanted):
-            for processes in (1, 2):
-                with Labs(place, kind) as labs:
-                    compare(labs, kind, processes, options.tests, options.rounds)
-        if "start" in wanted:
-            with Labs(place, "bare", whole=True) as labs:
-                starts(labs, max(options.rounds, 5))
+    with contextlib.ExitStack() as made:  # all of it goes in the end: what was just removed slows ext4 down
+        for place in options.on or [Path(tempfile.gettempdir()), *([MEMORY] if MEMORY.is_dir() else [])]:
+            print(f"\nin {place}: {sync_milliseconds(place):.3f} ms to append a line and have it on the disk")
+            measure(place, options, made)
+
+
+def measure(place: Path, options: argparse.Namespace, made: contextlib.ExitStack) -> None:
+    """Measure and print what is asked for in a folder; ``made`` takes what is to be removed in the end."""
+    wanted = options.only or [*HARNESS, "start"]
+    for kind in (kind for kind in HARNESS if kind in wanted):
+        for processes in (1, 2):
+            labs = made.enter_context(Labs(place, kind))
+            compare(labs, kind, processes, options.tests, options.rounds)
+    if "start" in wanted:
+        starts(made.enter_context(Labs(place, "bare", whole=True)), max(options.rounds, 5))
 
 
 def sync_milliseconds(place: Path, tries: int = 300) -> float:

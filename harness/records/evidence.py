@@ -30,7 +30,7 @@ from typing import IO, Any
 from harness.records.canonical import moment, now, plain
 from harness.records.difference import describe, shorten
 from harness.records.disk import Disk, onto_disk
-from harness.records.large import SHELF, keep
+from harness.records.large import LARGE, SHELF, keep_once
 from harness.records.recording import recording
 from harness.records.redaction import hidden
 from harness.records.rig_log import RigLog
@@ -100,7 +100,8 @@ class AttemptEvidence:
         self, folder: Path, *, clock: Callable[[], datetime] | None = None, disk: Disk | None = None
     ) -> None:
         with recording(folder):
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)  # mostly new: cheaper than to try without it
+            folder.mkdir()
         self.folder = folder
         self.clock = clock
         self._disk = disk
@@ -182,9 +183,12 @@ class AttemptEvidence:
         suffix = _SUFFIXES.get(media_type, ".bin")
         path = stem if stem.endswith(suffix) else stem + suffix
         digest = hashlib.sha256(content).hexdigest()
-        all_evidence = self.folder.parent.parent
-        shelf = all_evidence / SHELF if all_evidence.name == EVIDENCE else None
-        keep(self.folder / path, content, digest, shelf)
+        if len(content) < LARGE:
+            (self.folder / path).write_bytes(content)
+        else:
+            all_evidence = self.folder.parent.parent
+            shelf = all_evidence / SHELF if all_evidence.name == EVIDENCE else None
+            keep_once(self.folder / path, content, digest, shelf)
         self._kept.append(self._file(path, name, media_type, digest, len(content)))
         return path
 

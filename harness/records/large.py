@@ -17,7 +17,7 @@ SHELF: Final = "large"
 LARGE: Final = 64 * 1024  # bytes
 
 
-def keep(path: Path, content: bytes, digest: str, shelf: Path | None) -> None:
+def keep_once(path: Path, content: bytes, digest: str, shelf: Path | None) -> None:
     """Write a new file, or give the content that a shelf has already one more name.
 
     ``digest`` is the SHA-256 of the content, in hex.
@@ -25,7 +25,7 @@ def keep(path: Path, content: bytes, digest: str, shelf: Path | None) -> None:
     The file is on disk before the shelf names it: a crash at any moment leaves whole names, or none. What the
     shelf has is used only if it is what its name says.
     """
-    if shelf is None or len(content) < LARGE:
+    if shelf is None:
         path.write_bytes(content)
         return
     shelved = shelf / digest
