@@ -198,8 +198,9 @@ class Latch:
         self.refused: LabFault | None = None
 
     def __call__(self) -> None:
-        self.holds()
-        self._recorded()
+        if self.refused is None:
+            self._recorded()
+        self.holds()  # last: a disk may keep us waiting for longer than the lease lasts
 
     def holds(self) -> None:
         """Return while the rig is ours and has been since this was made, else raise."""

@@ -501,6 +501,13 @@ def test_a_database_that_is_away_is_said_without_its_password_and_blames_no_rig(
     assert not away.value.suspect
 
 
+def test_a_fence_asks_for_the_lease_after_it_has_waited_for_the_record(pool) -> None:
+    lease = pool().take("ioc-1", "run 7", no_check)
+    latch = Latch(lease, lease.release)  # the disk keeps it waiting for too long
+    with pytest.raises(StaleLease):
+        latch()
+
+
 def test_a_fence_that_refused_once_in_an_opening_stays_closed_though_the_store_is_back(pool, locked) -> None:
     mine = pool(expiry=1.0)
     mine.leases.store.patience = 0.1
