@@ -170,7 +170,7 @@ class AttemptRecorder:
         raise AssertionError("the numbers have ended")
 
     def _finish(self, attempt: Attempt) -> None:
-        """The end, written before anybody is told of it, and on the disk before a device is touched again."""
+        """The end: written before anybody is told, on the disk before the next test speaks to a device."""
         verdict = attempt.verdict
         self._keeper.trace.ends(verdict.result, verdict.message)
         self.journal.note(
