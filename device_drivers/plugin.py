@@ -9,13 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.domain.faults import Fault
-from harness.domain.findings import Finding
-from harness.domain.heard import Heard, HeardStream
-from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
-from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
-from harness.domain.migration import Migration
-from harness.domain.misuse import Adversary
 from harness.domain.words import DeviceType
 from harness.hooks import (
     BenchDriver,
@@ -34,6 +27,13 @@ from harness.hooks import (
 
 if TYPE_CHECKING:
     from device_drivers.transports.base import ByteTransport
+    from harness.domain.faults import Fault
+    from harness.domain.findings import Finding
+    from harness.domain.heard import Heard, HeardStream
+    from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
+    from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
+    from harness.domain.migration import Migration
+    from harness.domain.misuse import Adversary
 
 
 @hookimpl

@@ -10,20 +10,22 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pluggy
 
 from harness.domain.errors import ConfigurationError, LabFault
-from harness.domain.faults import Fault
-from harness.domain.findings import Finding
-from harness.domain.heard import Heard, HeardStream
-from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
-from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
-from harness.domain.migration import Migration
-from harness.domain.misuse import Adversary
-from harness.domain.stand_in import Listing
-from harness.domain.words import DeviceType
+
+if TYPE_CHECKING:
+    from harness.domain.faults import Fault
+    from harness.domain.findings import Finding
+    from harness.domain.heard import Heard, HeardStream
+    from harness.domain.instruments import Bench, Device, LabClock, RigController, RigInHand
+    from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
+    from harness.domain.migration import Migration
+    from harness.domain.misuse import Adversary
+    from harness.domain.stand_in import Listing
+    from harness.domain.words import DeviceType
 
 GROUP = "smets1_harness"
 hookspec = pluggy.HookspecMarker(GROUP)
