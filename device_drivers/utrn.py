@@ -2,7 +2,7 @@
 
 The real scheme belongs to the DCC and the meter's maker (for enrolled SMETS1 devices the DCC makes the
 codes). This one is **ours**, for twins: 6 digits of pence, 7 of a rising serial number, 6 of a keyed
-check and one Luhn digit. A lab with real prepayment meters names its vending service instead.
+check and one Luhn digit. A lab with a DCC outside brings its vending service by hook ``harness_vend``.
 
 >>> parse_utrn("00-DB-12-34-56-78-90-A0", make_utrn("00-DB-12-34-56-78-90-A0", 1000, 7))
 (1000, 7)

@@ -280,6 +280,13 @@ class Specification:
         """
 
     @hookspec(firstresult=True)
+    def harness_vend(self, lab: Lab, device_id: str, pence: int) -> str | None:
+        """A UTRN, 20 digits, that tops that meter up by so many pence, from the lab's vending service.
+
+        Asked where the gateway is not simulated: who makes the real codes is not for us to say.
+        """
+
+    @hookspec(firstresult=True)
     def harness_check_messages(self, lab: Lab, folder: Path) -> MessageCheck | None:
         """Hold the messages of a run's record once more against schema, signatures and counters."""
 

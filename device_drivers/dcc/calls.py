@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
 import socket
 import struct
@@ -17,14 +18,21 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
-from harness.domain.errors import HarnessError, LinkLost, UsageError
+from harness.domain.errors import ConfigurationError, DeviceFault, HarnessError, LinkLost, UsageError
 
 Call = Callable[[Mapping[str, Any]], Any]
 
 _LIMIT: Final = 32 << 20  # bytes: a firmware image, coded twice
 _TOKEN_LIMIT: Final = 100  # bytes
 _PATIENCE: Final = 5.0  # seconds for a connection to come about, and for its token
-_FAMILIES: Final[Mapping[str, type[HarnessError]]] = {"UsageError": UsageError}
+_FAMILIES: Final = {family.__name__: family for family in (UsageError, ConfigurationError, DeviceFault)}
+"""Errors that stay what they are on the way; any other of ours is a :class:`LinkLost` to the caller."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class CallFailed(Exception):
+    """A mistake in the harness, met in another process of the run: neither lab nor device is to blame."""
 
 
 class CallServer:
@@ -82,15 +90,18 @@ class CallServer:
             name, arguments = json.loads(content)
             told = {"result": self._calls[name](arguments)}
         except HarnessError as error:
-            told = {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
-        except (ValueError, KeyError, TypeError) as error:
+            family = next((name for name, of in _FAMILIES.items() if isinstance(error, of)), "")
+            told = {"error": family, "message": error.message, "remedy": error.remedy}
+        except Exception as error:  # the caller's test is to hear of it, in whatever process it is
             told = {"wrong": f"{type(error).__name__}: {error}"}
+            _log.exception("a call failed")
         return json.dumps(told).encode()
 
 
 class CallClient:
     """Calls another process of the run; whatever goes wrong on the way is a :class:`LinkLost`.
 
+    What goes wrong there is raised here: errors of ours in their family, any other as :class:`CallFailed`.
     Threads may share it. ``timeout``: seconds that an answer may take.
     """
 
@@ -118,7 +129,7 @@ class CallClient:
         if "error" in told:
             raise _FAMILIES.get(told["error"], LinkLost)(told["message"], remedy=told["remedy"])
         if "wrong" in told:
-            raise LinkLost(f"{self._peer} was called as it cannot be, {name}: {told['wrong']}")
+            raise CallFailed(f"{self._peer} failed in {name}: {told['wrong']}")
         return told["result"]
 
     @contextmanager

@@ -18,7 +18,7 @@ from device_drivers.dcc.pki import (
     stranger,
 )
 from device_drivers.dcc.signature import Ring, Signer
-from harness.domain.errors import ConfigurationError, LinkLost, UsageError
+from harness.domain.errors import BeyondLab, ConfigurationError, UsageError
 from harness.domain.instruments import Certified
 from harness.domain.lab import Lab
 from harness.domain.words import UserRole
@@ -56,10 +56,10 @@ class Identities:
     def another(self, role: UserRole, what: str) -> User:
         """Who is no good in that role, of :data:`~.pki.MISFITS` or ``another party``, or its ``successor``.
 
-        :class:`LinkLost` where the lab has no such identity, for only a simulated DCC knows them.
+        :class:`BeyondLab` where the lab has no such identity, for only a simulated DCC knows them.
         """
         if self.misfit is None or str(role) not in OTHER_PARTIES:
-            raise LinkLost(
+            raise BeyondLab(
                 f"this lab has no identity of role {role} that is {what}",
                 remedy="only a simulated lab has some, of its suppliers",
             )
@@ -80,7 +80,7 @@ def simulated_pki(lab: Lab) -> SimulatedPki:
 def certified(lab: Lab, role: UserRole, *, successor: bool = False) -> Certified:
     """The lab's signing certificate in a role. Its issuer's is ``issuing`` of ``dcc.trust`` (PEM).
 
-    Its ``successor`` exists in a simulated lab only: :class:`LinkLost` elsewhere.
+    Its ``successor`` exists in a simulated lab only: :class:`BeyondLab` elsewhere.
     """
     found = [user for user in lab.dcc.users if user.role is role]
     if not found:
@@ -91,7 +91,7 @@ def certified(lab: Lab, role: UserRole, *, successor: bool = False) -> Certified
         pair = pki.successor(role, user.eui) if successor else pki.user(role, user.eui)
         certificate, issuer = pair.certificate, pki.signing_authority
     elif successor:
-        raise LinkLost(
+        raise BeyondLab(
             f"this lab has no second certificate of role {role}", remedy="only a simulated lab has one"
         )
     else:
@@ -135,7 +135,8 @@ def _misfit(lab: Lab, pki: SimulatedPki, role: UserRole, what: str) -> User:
         pair = pki.misfit(what, role, eui)
     else:
         raise UsageError(
-            f"nobody is {what!r}", remedy=f"be {', '.join(MISFITS)}, {SUCCESSOR} or another party"
+            f"no identity is called {what!r}",
+            remedy=f"say {', '.join(MISFITS)}, {SUCCESSOR} or another party",
         )
     return User(role, eui, Signer(pair.key, pair.certificate))
 

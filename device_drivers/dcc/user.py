@@ -14,7 +14,7 @@ from device_drivers.dcc.loopback import Delivered, LinkClient
 from device_drivers.dcc.orders import Order, Sent
 from device_drivers.dcc.tree import body_element, fragment
 from device_drivers.utrn import make_utrn
-from harness.domain.errors import DeviceTimeout, UsageError
+from harness.domain.errors import BeyondLab, DeviceTimeout, UsageError
 from harness.domain.instruments import (
     Alert,
     Body,
@@ -28,7 +28,7 @@ from harness.domain.instruments import (
 from harness.domain.lab import Lab, Rig, ServiceRequest
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType, UserRole
-from harness.hooks import Trace
+from harness.hooks import Trace, plugin_manager
 
 _ROLES_OF: Mapping[DeviceType, frozenset[UserRole]] = {
     DeviceType.ESME: frozenset({UserRole.IS, UserRole.ES, UserRole.ED, UserRole.RSA, UserRole.OU}),
@@ -150,7 +150,16 @@ class RigUser:
         )
 
     def vend(self, meter: Device, pence: int) -> str:
-        return make_utrn(meter.device_id, pence, self._link.utrn_serial())
+        if self._lab.dcc.gateway == "simulated":
+            return make_utrn(meter.device_id, pence, self._link.utrn_serial())
+        hooks = plugin_manager(self._lab.plugins)
+        code: str | None = hooks.hook.harness_vend(lab=self._lab, device_id=meter.device_id, pence=pence)
+        if code is None:
+            raise BeyondLab(
+                f"nobody in this lab vends top-up codes for {meter.device_id}",
+                remedy="name a plugin with hook harness_vend, which asks the lab's vending service",
+            )
+        return code
 
     def certified(self, role: UserRole, *, successor: bool = False) -> Certified:
         from device_drivers.dcc.identities import certified

@@ -24,7 +24,7 @@ from device_drivers.misuse.knocking import READER, Knocker, asking, setting
 from device_drivers.named.objects import TABLES
 from device_drivers.rigs.assembly import reached
 from device_drivers.utrn import wrong_utrns
-from harness.domain.errors import ConfigurationError, LabFault, LinkLost, UsageError
+from harness.domain.errors import BeyondLab, LinkLost, UsageError
 from harness.domain.instruments import Body, Device, Forgery, RigInHand
 from harness.domain.lab import Door, Lab, RigDevice
 from harness.domain.misuse import KNOCKS, HttpAnswer, Knock, Trap
@@ -120,7 +120,7 @@ class LabAdversary:
 
     def knock(self, device: Device, how: str, item: str = "", value: Any = None) -> Knock:
         if how not in KNOCKS:
-            raise UsageError(f"nobody knocks like {how!r}", remedy=f"like one of {', '.join(KNOCKS)}")
+            raise UsageError(f"no knock is called {how!r}", remedy=f"say one of {', '.join(KNOCKS)}")
         self._fence()
         found = TABLES[device.device_type].items[item or "serial_number"]
         ref = AttributeRef(found.class_id, found.obis, found.attribute)
@@ -154,20 +154,18 @@ class LabAdversary:
         """The device's door, which has to be one that a second client can knock at."""
         door = reached(device.door, self._rig.controller)
         if door is None or door.transport != "tcp" or door.hdlc is not None or door.optical is not None:
-            raise LabFault(
+            raise BeyondLab(
                 f"the {device.type} of rig {self._rig.rig.id} has one port, and the lab's driver is at it",
                 remedy="misuse of a device's port takes a door over TCP",
-                suspect=False,
             )
         return door
 
     def _own(self, device: RigDevice) -> Credentials:
         own = credentials_of(device.security, self._lab)
         if own.mechanism != "hls-gmac":
-            raise LabFault(
+            raise BeyondLab(
                 f"the lab reaches the {device.type} by {own.mechanism}: there is no security to lower",
                 remedy="give the lab's client keys",
-                suspect=False,
             )
         return own
 
@@ -191,7 +189,7 @@ class LabAdversary:
         forgery: Forgery | None = None,
     ) -> Knock:
         if "settle" not in self._services:
-            raise LabFault("the lab's S1SP is not simulated", remedy="take a lab of twins", suspect=False)
+            raise BeyondLab("the lab's S1SP is not simulated", remedy="take a lab of twins")
         row = self._lab.catalogue[srv]
         content = fragment(body_element(row.body_element, body))
         order = Order(
@@ -212,10 +210,9 @@ class LabAdversary:
     def join(self, device_id: str) -> bool:
         site = getattr(self._rig, "site", None)
         if site is None:
-            raise LabFault(
+            raise BeyondLab(
                 f"rig {self._rig.rig.id} has no twins: no device can be told to join",
                 remedy="take a lab of twins",
-                suspect=False,
             )
         joined = bool(site.twins.hub.join(device_id))
         self._told("CH", f"{device_id} asked to join", joined=joined)
@@ -223,7 +220,7 @@ class LabAdversary:
 
     def pose_as_hub(self, hub: Device) -> str:
         if "wan" not in self._services:
-            raise LabFault("the lab's WAN is not simulated", remedy="take a lab of twins", suspect=False)
+            raise BeyondLab("the lab's WAN is not simulated", remedy="take a lab of twins")
         why = _hello_without_key(self._services["wan"], hub.device_id)
         self._told("CH", f"somebody said hello as {hub.device_id}", why=why)
         return why
@@ -243,7 +240,7 @@ def _hello_without_key(address: str, hub: str) -> str:
     try:
         line = Line(socket.create_connection((host, int(port)), HELLO_SECONDS))
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"nobody listens at the WAN's head, {address}: {error}") from error
+        raise LinkLost(f"nobody listens at the WAN's head, {address}: {error}") from error
     try:
         line.send({"kind": "hello", "id": 1, "hub": hub, "devices": [hub]})
         answer = line.receive(HELLO_SECONDS)

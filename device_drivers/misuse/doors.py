@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from device_drivers.dcc.http import XML, HttpClient
 from device_drivers.dcc.identities import named_identities, simulated_identities, simulated_pki
 from device_drivers.dcc.pki import server_context, stranger
-from harness.domain.errors import LabFault, LinkLost, UsageError
+from harness.domain.errors import BeyondLab, LinkLost, UsageError
 from harness.domain.lab import Lab
 from harness.domain.misuse import HttpAnswer
 
@@ -86,7 +86,7 @@ class Doors:
         """Why TLS did not come about, or nothing: see :meth:`Adversary.shake_hands`."""
         host, port, secure = self._where(door)
         if not secure:
-            raise LabFault(f"the lab's {door} is reached without TLS", remedy="name https", suspect=False)
+            raise BeyondLab(f"the lab's {door} is reached without TLS", remedy="name https")
         self._reached(door)
         context = self._context(door, certificate)
         _weaken(context, version, ciphers)
@@ -104,7 +104,7 @@ class Doors:
         """Stand as a gateway with such a certificate, and let our own user come."""
         ours = (simulated_identities if self._simulated else named_identities)(self._lab).to_gateway
         if ours is None:
-            raise LabFault("the lab's gateway is reached without TLS", remedy="name https", suspect=False)
+            raise BeyondLab("the lab's gateway is reached without TLS", remedy="name https")
         with ExitStack() as held:
             impostor = held.enter_context(_impostor(server_context(*self._files(certificate, held), None)))
             client = HttpClient(f"https://{impostor}", "an impostor", tls=ours, timeout=_PATIENCE)
@@ -157,7 +157,7 @@ class Doors:
             pki = simulated_pki(self._lab)
             return pki.tls(end) if certificate == "own" else pki.tls_misfit(certificate)
         if certificate not in {"own", "stranger"}:
-            raise LinkLost(
+            raise BeyondLab(
                 f"this lab has no TLS certificate that is {certificate}", remedy="only a simulated lab has"
             )
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))

@@ -11,7 +11,7 @@ from device_drivers.dcc.duis import RequestId
 from device_drivers.dcc.identities import simulated_pki, stranger_signer
 from device_drivers.dcc.signature import Signer
 from device_drivers.dcc.tree import children, find, local_name, parse, serialise
-from harness.domain.errors import LinkLost, UsageError
+from harness.domain.errors import BeyondLab, UsageError
 from harness.domain.lab import Lab
 
 _SECONDS: Final = re.compile(r":(\d)(\d)(?=[.Z])")
@@ -37,7 +37,7 @@ def forged(message: bytes, how: str, lab: Lab) -> bytes:
 
 def _dcc(lab: Lab) -> Signer:
     if lab.dcc.gateway != "simulated":
-        raise LinkLost(
+        raise BeyondLab(
             "the lab does not hold the keys of its DCC",
             remedy="only in a simulated lab can a message be signed in the DCC's name",
         )

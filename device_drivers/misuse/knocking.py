@@ -20,8 +20,8 @@ from device_drivers.dlms.refs import REPLY_TO_HLS
 from device_drivers.dlms.results import SUCCESS
 from device_drivers.dlms.security import Credentials
 from device_drivers.transports.base import ByteTransport
-from harness.domain.errors import DeviceFault, DeviceTimeout, LabFault, TransportLost, UsageError
-from harness.domain.misuse import Knock
+from harness.domain.errors import BeyondLab, DeviceFault, DeviceTimeout, TransportLost, UsageError
+from harness.domain.misuse import KNOCKS, Knock
 
 READER: Final = 3
 PUBLIC: Final = 16
@@ -195,11 +195,12 @@ class Knocker:
                 return own, self.counters
             case "reading client":
                 if self.reading is None:
-                    raise LabFault(
-                        "the lab does not know the reading client's password", remedy="", suspect=False
+                    raise BeyondLab(
+                        "the lab does not know the reading client's password",
+                        remedy="give the lab its password",
                     )
                 return self.reading, MemoryCounters()
-        raise UsageError(f"nobody knocks like {how!r}", remedy="see harness.domain.misuse.KNOCKS")
+        raise UsageError(f"no knock is called {how!r}", remedy=f"say one of {', '.join(KNOCKS)}")
 
     def _afterwards(self, link: type[MisusedLink], request: bytes, undo: bytes) -> Knock:
         return self._with(link, self.own, self.counters, request, undo)

@@ -59,6 +59,12 @@ class LinkLost(LabFault):
     suspect = False
 
 
+class BeyondLab(LabFault):
+    """The test asks for what this lab or rig has not, twins for one or the DCC's keys; nothing has failed."""
+
+    suspect = False
+
+
 class BenchFault(LabFault):
     """Bench I/O refused, did not answer, or read back something other than was written."""
 

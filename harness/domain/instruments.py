@@ -322,7 +322,10 @@ class ServiceUser(Protocol):
         """
 
     def vend(self, meter: Device, pence: int) -> str:
-        """A UTRN (20 digits) that tops the meter up by so many pence; each is good once."""
+        """A UTRN (20 digits) that tops the meter up by so many pence; each is good once.
+
+        :class:`~harness.domain.errors.BeyondLab` where the DCC is not simulated and no plugin vends.
+        """
 
     def certified(self, role: UserRole, *, successor: bool = False) -> Certified:
         """Who the lab is towards the DCC in a User Role, as SRV 6.15.1 and 6.24.1 are about it.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from harness.domain.errors import LabFault
+from harness.domain.errors import BeyondLab
 from harness.domain.instruments import (
     Bench,
     CommunicationsHub,
@@ -123,8 +123,6 @@ def _device(rig: RigInHand, device_type: DeviceType) -> Device:
     try:
         return rig.devices[device_type]
     except KeyError:
-        raise LabFault(
-            f"rig {rig.rig.id} has no {device_type}",
-            remedy="mark the test with the devices that it needs",
-            suspect=False,
+        raise BeyondLab(
+            f"rig {rig.rig.id} has no {device_type}", remedy="mark the test with the devices that it needs"
         ) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from harness.domain.baseline import baseline_kept
-from harness.domain.errors import ConfigurationError, HarnessError, LabFault
+from harness.domain.errors import BeyondLab, ConfigurationError, HarnessError, LabFault
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.instruments import RigInHand
 from harness.domain.lab import EpclEntry, Lab, Rig
@@ -238,7 +238,7 @@ class RigKeeper:
     def migration(self, entry: EpclEntry) -> Migration:
         """The parties of migration, with the installation in hand given to its SMSO.
 
-        Raises :class:`LabFault` in a lab without rules for it, and for a rig that no plugin can migrate.
+        Raises :class:`BeyondLab` in a lab without rules for it, and for a rig that no plugin can migrate.
         """
         settings, rig = self._settings, self._in_hand
         assert rig is not None
@@ -253,10 +253,9 @@ class RigKeeper:
                 fence=self._fence or unfenced,
             )
         if found is None:
-            raise LabFault(
+            raise BeyondLab(
                 f"rig {rig.rig.id}: nobody in this lab can migrate its installation",
                 remedy="name its rules in the lab file, and a plugin where the parties are no twins",
-                suspect=False,
             )
         return found
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.domain.errors import (
     BeyondBench,
+    BeyondLab,
     CaptureUnavailable,
     ConfigurationError,
     LabFault,
@@ -49,7 +50,15 @@ _BAD_FROM: Final = 3
 _DCC: Final = "DCC"  # a part of findings that is no part of a rig
 _NOT_THE_RIGS: Final = frozenset(  # families that say nothing of the rig itself
     family.__name__
-    for family in (ConfigurationError, UsageError, BeyondBench, CaptureUnavailable, LinkLost, StaleLease)
+    for family in (
+        ConfigurationError,
+        UsageError,
+        BeyondBench,
+        BeyondLab,
+        CaptureUnavailable,
+        LinkLost,
+        StaleLease,
+    )
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from harness.domain.errors import LabFault
+from harness.domain.errors import BeyondLab
 from harness.domain.instruments import Bench, Device, EvidenceLog, LabClock, RigInHand, ServiceUser
 from harness.domain.migration import KeyHolder, Migration, Progress
 from harness.domain.migration_rules import MigrationStage
@@ -116,10 +116,9 @@ class Journey:
         """The code by which a rule refuses; a lab that has removed the check cannot run the test."""
         check = self.migration.rules.checks.get(rule)
         if check is None or not check.on:
-            raise LabFault(
+            raise BeyondLab(
                 f"the check {rule!r} is removed in this lab",
                 remedy="take the test out of the pack, or turn the check on in the lab's migration file",
-                suspect=False,
             )
         return check.code
 

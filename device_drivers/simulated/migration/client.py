@@ -22,7 +22,7 @@ from device_drivers.simulated.migration.keys import (
     smso_keys,
 )
 from device_drivers.simulated.migration.spelling import progress_from, wish_to
-from harness.domain.errors import LabFault
+from harness.domain.errors import BeyondLab
 from harness.domain.instruments import Device, RigInHand
 from harness.domain.lab import EpclEntry, Lab
 from harness.domain.migration import Authorisation, Circumstance, Files, KeyHolder, Progress
@@ -113,10 +113,9 @@ class SimulatedMigration:
         known = self._rig.site.rig.devices[device.device_type]
         door = known.door
         if door.transport != "tcp" or door.hdlc is not None:
-            raise LabFault(
+            raise BeyondLab(
                 f"the door of {device.device_id} takes one conversation only: keys cannot be tried",
                 remedy="run it on a rig whose devices have TCP doors",
-                suspect=False,
             )
         credentials = keys_of(self._ring, device.device_id, holder).credentials()
         transport = open_transport(door, self._lab, self._trace, device.device_type)
@@ -194,5 +193,5 @@ def open_simulated_migration(
 ) -> SimulatedMigration:
     """The rig's installation, given to its SMSO."""
     if not isinstance(rig, HeldRig):
-        raise LabFault(f"rig {rig.rig.id} is in the hand of another plugin", suspect=False)
+        raise BeyondLab(f"rig {rig.rig.id} is in the hand of another plugin")
     return SimulatedMigration(lab, rig, entry, services, trace)

@@ -11,17 +11,35 @@ from typing import Any
 
 import pytest
 
-from device_drivers.dcc.calls import CallClient, CallServer
-from harness.domain.errors import LinkLost, UsageError
+from device_drivers.dcc.calls import CallClient, CallFailed, CallServer
+from harness.domain.errors import (
+    ConfigurationError,
+    DeviceFault,
+    LinkLost,
+    ProtocolViolation,
+    TransportLost,
+    UsageError,
+)
+from harness.domain.words import Cause
+from harness.execution.verdict import judge
+
+_RAISED = {
+    "usage": UsageError("no such role", remedy="name one"),
+    "configuration": ConfigurationError("no such schema", remedy="name one"),
+    "device": ProtocolViolation("7 is no schedule", remedy="name one"),
+    "lab": TransportLost("the gateway does not answer", remedy="name one"),
+}
 
 
 def refuse(call: Mapping[str, Any]) -> None:
-    raise UsageError("no such role", remedy="name one")
+    raise _RAISED[call["how"]]
 
 
 @pytest.fixture
 def server() -> Iterator[CallServer]:
-    served = CallServer({"double": lambda call: 2 * call["number"], "refuse": refuse})
+    served = CallServer(
+        {"double": lambda call: 2 * call["number"], "refuse": refuse, "divide": lambda _: 1 / 0}
+    )
     yield served
     served.close()
 
@@ -37,16 +55,29 @@ def test_a_call_gives_back_what_it_should(client: CallClient) -> None:
     assert client("double", number=21) == 42
 
 
-def test_an_error_of_the_user_stays_one(client: CallClient) -> None:
-    with pytest.raises(UsageError, match=r"no such role \(name one\)"):
-        client("refuse")
+@pytest.mark.parametrize(
+    ("how", "family"),
+    [
+        ("usage", UsageError),
+        ("configuration", ConfigurationError),
+        ("device", DeviceFault),
+        ("lab", LinkLost),
+    ],
+)
+def test_who_is_to_blame_stays_so_on_the_way(client: CallClient, how: str, family: type[Exception]) -> None:
+    with pytest.raises(family, match=r"\(name one\)") as raised:
+        client("refuse", how=how)
+    assert raised.type is family
 
 
-def test_a_call_that_breaks_is_a_lost_link(client: CallClient) -> None:
-    with pytest.raises(LinkLost, match="called as it cannot be, double: KeyError: 'number'"):
+def test_a_call_that_breaks_blames_neither_lab_nor_device(client: CallClient) -> None:
+    with pytest.raises(CallFailed, match="failed in double: KeyError: 'number'") as raised:
         client("double")
-    with pytest.raises(LinkLost, match="called as it cannot be, nothing: KeyError"):
+    assert judge(raised.value).cause is Cause.HARNESS
+    with pytest.raises(CallFailed, match="failed in nothing: KeyError"):
         client("nothing")
+    with pytest.raises(CallFailed, match="failed in divide: ZeroDivisionError"):
+        client("divide")
     assert client("double", number=1) == 2
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,11 +21,12 @@ from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.s1sp.answer import Smets1Answer
 from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable
 from device_drivers.utrn import parse_utrn
-from harness.domain.errors import DeviceTimeout, LinkLost, UsageError
+from harness.domain.errors import BeyondLab, DeviceTimeout, LinkLost, UsageError
 from harness.domain.faults import DROP, Fault, Place, Point
 from harness.domain.instruments import Forgery
 from harness.domain.lab import Lab
 from harness.domain.words import DeviceType, UserRole
+from harness.hooks import hookimpl
 
 MORNING = datetime(2025, 3, 3, 8, tzinfo=UTC)
 SR = b'xmlns:sr="http://www.dccinterface.co.uk/ServiceUserGateway" schemaVersion="5.4"'
@@ -371,3 +374,34 @@ def test_a_gateway_that_dies_is_a_lost_link_and_not_a_silent_device(
     bench.dcc.link.connect(f"https://127.0.0.1:{bench.dcc.gateway_server.port}")
     with pytest.raises(LinkLost):
         bench.user.request("4.1.1", bench.esme)
+
+
+@pytest.fixture
+def user_of_a_real_dcc(open_user: Callable[..., UserBench]) -> Iterator[Callable[..., RigUser]]:
+    """Makes users of a lab whose gateway is named, with plugins; only what asks no gateway works."""
+    bench, users = open_user(), []
+
+    def make(*plugins: str) -> RigUser:
+        lab = bench.dcc.lab
+        lab = replace(lab, plugins=plugins, dcc=replace(lab.dcc, gateway="http://127.0.0.1:1"))
+        users.append(RigUser(lab, lab.rigs[0], bench.dcc.services, bench.clock, Kept()))
+        return users[-1]
+
+    yield make
+    for user in users:
+        user.close()
+
+
+def test_a_top_up_code_of_a_real_dcc_is_never_made_up(user_of_a_real_dcc: Callable[..., RigUser]) -> None:
+    with pytest.raises(BeyondLab, match=r"nobody in this lab vends .*harness_vend"):
+        user_of_a_real_dcc().vend(Meter("00-DB-12-34-56-78-90-A0"), 500)
+
+
+def test_a_lab_brings_its_vending_service(
+    user_of_a_real_dcc: Callable[..., RigUser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = ModuleType("vending_service")
+    service.harness_vend = hookimpl(lambda device_id, pence: f"{device_id[-2:]} for {pence}")
+    monkeypatch.setitem(sys.modules, service.__name__, service)
+    user = user_of_a_real_dcc(service.__name__)
+    assert user.vend(Meter("00-DB-12-34-56-78-90-A0"), 500) == "A0 for 500"

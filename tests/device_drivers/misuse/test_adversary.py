@@ -96,7 +96,7 @@ def test_what_takes_twins_or_a_second_way_in_blocks_where_there_is_none(adversar
         with pytest.raises(LabFault) as fault:
             misuse()
         assert not fault.value.suspect
-    with pytest.raises(UsageError, match="nobody knocks like"):
+    with pytest.raises(UsageError, match="no knock is called"):
         adversary.knock(device, "politely")
 
 

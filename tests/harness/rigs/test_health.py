@@ -13,6 +13,7 @@ import pytest
 from harness.domain.errors import (
     BenchFault,
     BeyondBench,
+    BeyondLab,
     CaptureUnavailable,
     ConfigurationError,
     ControllerFault,
@@ -88,7 +89,7 @@ def test_one_lab_fault_makes_a_rig_unknown_two_suspect_and_three_bad(book: Healt
     [
         *(
             family("nobody is there")
-            for family in (LinkLost, CaptureUnavailable, OperatorAbsent, BeyondBench)
+            for family in (LinkLost, CaptureUnavailable, OperatorAbsent, BeyondBench, BeyondLab)
         ),
         *(family("it is another's") for family in (RigTaken, StaleLease, StoreBusy)),
         ControllerFault("there is none", suspect=False),
@@ -192,7 +193,7 @@ def test_a_check_that_finds_something_makes_the_rig_bad_in_the_findings_words(bo
     assert {each.state for each in book.all_of("a").values()} == {HealthState.GOOD}
 
 
-@pytest.mark.parametrize("family", [ConfigurationError, LinkLost, BeyondBench, StaleLease])
+@pytest.mark.parametrize("family", [ConfigurationError, LinkLost, BeyondBench, BeyondLab, StaleLease])
 def test_a_finding_that_says_nothing_of_the_rig_makes_it_neither_bad_nor_good(
     book: HealthBook, family: type[Exception]
 ) -> None:
