@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 from typing import Any, Final, Protocol, TypeVar
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Alert,
     Bench,
@@ -29,50 +29,6 @@ from harness.domain.payload import Payload
 from harness.domain.words import PaymentMode, SupplyState
 
 T = TypeVar("T")
-
-
-class Event(IntEnum):
-    """Codes of a device's logs and alerts. Our numbering: no published source gives the SMETS1 codes."""
-
-    CLOCK_SET = 0x0001
-    POWER_LOST = 0x0002
-    POWER_RESTORED = 0x0003
-    SUPPLY_DISABLED = 0x0004
-    SUPPLY_ENABLED = 0x0005
-    SUPPLY_ARMED = 0x0006
-    CREDIT_EXHAUSTED = 0x0007
-    ENABLED_LOCALLY = 0x0008
-    LOAD_LIMITED = 0x0009
-    CREDIT_LOW = 0x000A
-    EMERGENCY_CREDIT_ACTIVATED = 0x000B
-    TOP_UP_ACCEPTED = 0x000C
-    TOP_UP_REFUSED = 0x000D
-    PAYMENT_MODE_CHANGED = 0x000E
-    TARIFF_CHANGED = 0x000F
-    BILLING_DATA_CAPTURED = 0x0010
-    EVENT_LOG_CLEARED = 0x0011
-    ACCESS_RESTRICTED = 0x0012
-    FIRMWARE_VERIFIED = 0x0013
-    FIRMWARE_ACTIVATED = 0x0014
-    VOLTAGE_HIGH = 0x0015
-    VOLTAGE_LOW = 0x0016
-    EMERGENCY_CREDIT_EXHAUSTED = 0x0017
-    BALANCE_CHANGED = 0x0018
-    CONFIGURATION_CHANGED = 0x0019
-    ARMED_BY_METER = 0x001A
-    LOAD_LIMIT_EXCEEDED = 0x001B
-    COVER_OPENED = 0x0081
-    COVER_CLOSED = 0x0082
-    FIRMWARE_REFUSED = 0x0084
-    UNCONTROLLED_FLOW = 0x0085
-    DEVICE_JOINED = 0x0101
-    DEVICE_LEFT = 0x0102
-    FUTURE_DATED_DONE = 0x8F66  # as the MMC schema has it
-
-    @property
-    def alert(self) -> str:
-        """The code as an alert carries it: four hex digits."""
-        return f"{self:04X}"
 
 
 class Served(Protocol):

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import pytest
 
 from harness.domain.errors import DeviceFault
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     Body,
@@ -24,7 +25,7 @@ from harness.domain.instruments import (
 )
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType, SupplyState
-from test_packs.arrange import Declined, Event, Served, Unchanged, added_rows, supplying, well_before_midnight
+from test_packs.arrange import Declined, Served, Unchanged, added_rows, supplying, well_before_midnight
 from test_packs.consumption import Consume, Consumption, counted_by, demand, demand_in, flow_of
 
 Picture = Mapping[str, Any]

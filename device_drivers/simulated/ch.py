@@ -33,6 +33,7 @@ from device_drivers.simulated.twin import AlertRaised, Twin
 from device_drivers.simulated.wan.head import DeviceSilent, HubUnreachable
 from device_drivers.simulated.wan.hub import HubWan
 from harness.domain.errors import AccessRefused
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Rig, RigDevice
 from harness.domain.words import DeviceType
@@ -47,7 +48,6 @@ GAS_AWAKE: Final = timedelta(seconds=30)  # how long the gas meter listens once 
 
 _A_MOMENT: Final = timedelta.resolution
 _EUI_64: Final = re.compile(r"[0-9A-F]{2}(-[0-9A-F]{2}){7}")
-_JOINED, _LEFT, _JOIN_REFUSED, _WAN_LOST, _WAN_RESTORED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0105
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ class ChTwin(Twin):
         with self.clock.lock:
             entry = self._han.get(device_id)
             if entry is None and self._pass(Point.CHECK, "join", "not on the log", target=device_id):
-                self.event(_JOIN_REFUSED)
+                self.event(Event.JOIN_REFUSED)
                 return False
             if entry is None:  # a hub that has lost this check
                 self._han[device_id] = _HanEntry(joined=True)
@@ -162,7 +162,7 @@ class ChTwin(Twin):
         near = self._behind.get(device_id)
         self._han[device_id] = _HanEntry(type=near[0].device.type if near else "")
         if self.join(device_id):
-            self.event(_JOINED)
+            self.event(Event.DEVICE_JOINED)
             self._announce()
 
     def _han_remove(self, device_id: str) -> None:
@@ -170,7 +170,7 @@ class ChTwin(Twin):
         if entry is None:
             raise AccessRefused(f"{device_id} is not on the log", result="object-unavailable")
         if entry.joined:
-            self.event(_LEFT)
+            self.event(Event.DEVICE_LEFT)
             self._announce()
 
     def _announce(self) -> None:
@@ -313,5 +313,5 @@ class ChTwin(Twin):
         before, after = self.values["wan_state"], values["wan_state"]
         self.values["wan_state"] = after
         if "down" in (before, after) and before != after:
-            self.event(_WAN_LOST if after == "down" else _WAN_RESTORED)
+            self.event(Event.WAN_LOST if after == "down" else Event.WAN_RESTORED)
         self._carry()

@@ -27,6 +27,7 @@ from device_drivers.simulated.migration.keys import HEAD_END, enrolled_keys, mas
 from device_drivers.simulated.twin import Twin
 from harness.domain.bench import ModbusBenchSettings
 from harness.domain.errors import ConfigurationError
+from harness.domain.events import Event
 from harness.domain.faults import Fault, Interceptions, Place
 from harness.domain.lab import Controller, Lab, Rig, RigDevice
 from harness.domain.words import DeviceType
@@ -37,7 +38,6 @@ _PLACES: Final = {
     DeviceType.GSME: Place.GSME,
     DeviceType.CH: Place.CH,
 }
-_AUTHENTICATION_FAILED: Final = 0x0083  # of device_drivers.named.objects.EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class _TwinServer(DlmsServer):
         )
 
     def _failed(self, _: int) -> None:
-        self._twin.report(_AUTHENTICATION_FAILED)
+        self._twin.report(Event.AUTHENTICATION_FAILED)
 
 
 class _LocalServer(_TwinServer):

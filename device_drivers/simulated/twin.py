@@ -30,16 +30,16 @@ from datetime import datetime
 from decimal import InvalidOperation
 from typing import Any
 
-from device_drivers.named.objects import ALERTING, EVENTS, Kind, ObjectTable
+from device_drivers.named.objects import Kind, ObjectTable
 from device_drivers.simulated.clock import VirtualClock
 from device_drivers.simulated.firmware import ImageTransfer
 from device_drivers.simulated.logs import LogBook, Row
 from harness.domain.errors import AccessRefused, DeviceTimeout, ProtocolViolation
+from harness.domain.events import ALERTING, SECURITY, Event, meaning_of
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import RigDevice
 
 MANAGEMENT = 1
-SECURITY_EVENTS = frozenset({0x0011, 0x0081, 0x0082, 0x0083, 0x0084})
 """Events that go into the security log; all others go into the event log."""
 
 
@@ -156,7 +156,7 @@ class Twin:
             if self._pass(Point.ACTION, "clear_log", name, client=client) is DROP:
                 return
             log.fill(())
-            self.event(0x0011)
+            self.event(Event.EVENT_LOG_CLEARED)
 
     def tamper(self, open_: bool) -> None:
         """Open or close the cover."""
@@ -166,7 +166,7 @@ class Twin:
                 return
             self.values["cover_open"] = open_
             if self.powered:
-                self.event(0x0081 if open_ else 0x0082)
+                self.event(Event.COVER_OPENED if open_ else Event.COVER_CLOSED)
                 self.changed()
 
     @property
@@ -193,14 +193,14 @@ class Twin:
         """Enter an event in its log and, where it is an alerting one, raise the alert."""
         happening: Any = self._pass(Point.EVENT, f"{code:04X}", (code,))
         for each in () if happening is DROP else happening:
-            log = "security_log" if each in SECURITY_EVENTS and "security_log" in self.logs else "event_log"
+            log = "security_log" if each in SECURITY and "security_log" in self.logs else "event_log"
             self.logs[log].append((self.time(), each))
             if each in ALERTING:
                 self.raise_alert(each)
 
     def raise_alert(self, code: int) -> None:
         """Tell the hub."""
-        alert = AlertRaised(self.device_id, code, EVENTS.get(code, "Unknown event"), self.time())
+        alert = AlertRaised(self.device_id, code, meaning_of(code), self.time())
         alert = self._pass(Point.ALERT, f"{code:04X}", alert)
         if alert is not DROP and self.on_alert is not None:
             self.on_alert(alert)
@@ -220,7 +220,7 @@ class Twin:
     def store(self, values: Mapping[str, Any]) -> None:
         """Make writes take effect, all at once."""
         self.values.update(values)
-        self.event(0x0019)
+        self.event(Event.CONFIGURATION_CHANGED)
 
     def check(self, name: str, value: Any) -> str:  # noqa: ARG002 - a device of this kind refuses nothing
         """Why a value is refused, or nothing."""
@@ -313,17 +313,17 @@ class Twin:
         whole = "" if image.verified() else "the image is not whole or its hash is wrong"
         for check, why in (("image", whole), ("image_fit", image.misfit(self.device.type))):
             if why and self.refusal(check, why, self._client):
-                self.event(0x0084)
+                self.event(Event.FIRMWARE_REFUSED)
                 raise AccessRefused(why, result="other-reason")
         self.values["firmware_pending"] = image.version
-        self.event(0x0013)
+        self.event(Event.FIRMWARE_VERIFIED)
 
     def _activate_image(self) -> None:
         if not self.values["firmware_pending"]:
             raise AccessRefused("no verified image waits for activation", result="temporary-failure")
         self.values["firmware_version"] = self.values["firmware_pending"]
         self.values["firmware_pending"] = ""
-        self.event(0x0014)
+        self.event(Event.FIRMWARE_ACTIVATED)
 
     def _transfer(self) -> ImageTransfer:
         if self._image is None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     CommunicationsHub,
@@ -23,7 +24,7 @@ from harness.domain.instruments import (
 from harness.domain.migration import KeyHolder
 from harness.domain.migration_rules import MigrationStage
 from harness.domain.words import DeviceType, SupplyState, UserRole
-from test_packs.arrange import GBP, Event, Served, crediting, expect_held, prepaying, supplying, watch_alerts
+from test_packs.arrange import GBP, Served, crediting, expect_held, prepaying, supplying, watch_alerts
 from test_packs.consumption import Consume
 from test_packs.estate import INVENTORY_TYPES, inventory
 from test_packs.migration.journey import ABSENT, COMMISSIONED, MOVING, Journey

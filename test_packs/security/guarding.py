@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from harness.domain.events import Event
 from harness.domain.instruments import Body, Device, Forgery, ServiceResponse
 from harness.domain.words import DeviceType
 from test_packs.arrange import Served, added_rows
 from test_packs.refusals import Ask, Doorkeeper
 
-AUTHENTICATION_FAILED: Final = 0x0083
 _AFTER: Final = timedelta(minutes=2)  # in which what was refused might still be done
 
 
@@ -66,5 +66,5 @@ class Guard:
         rows = added_rows(before, device.log("security_log"))
         codes = [row.values["code"] for row in rows]
         self.door.evidence.expect(
-            "rows of the security log", found=codes, expected=[AUTHENTICATION_FAILED] * count
+            "rows of the security log", found=codes, expected=[Event.AUTHENTICATION_FAILED] * count
         )

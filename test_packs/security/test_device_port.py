@@ -7,15 +7,15 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import CommunicationsHub, EvidenceLog, LabClock, Meter
 from harness.domain.misuse import Adversary
-from test_packs.arrange import Event
-from test_packs.security.guarding import AUTHENTICATION_FAILED, Guard
+from test_packs.security.guarding import Guard
 
 pytestmark = pytest.mark.functional_group("Security: device ports")
 
 _SETTING: Final = "low_credit_threshold"
-_ALERT: Final = f"{AUTHENTICATION_FAILED:04X}"
+_ALERT: Final = f"{Event.AUTHENTICATION_FAILED:04X}"
 _GUESSES: Final = 12
 _DEAF: Final = timedelta(minutes=30)  # after which a client that failed must be heard again (ours)
 

@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import EvidenceLog, LabClock, Meter, RigInHand, ServiceUser
-from test_packs.arrange import Declined, Event, added_rows
+from test_packs.arrange import Declined, added_rows
 from test_packs.estate import ask_dcc, meters_of
 from test_packs.images import Image, another
 from test_packs.security.guarding import Guard

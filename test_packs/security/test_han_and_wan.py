@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import CommunicationsHub, EvidenceLog
 from harness.domain.misuse import Adversary
 from test_packs.arrange import added_rows
@@ -14,7 +15,6 @@ from test_packs.security.guarding import Guard
 pytestmark = pytest.mark.functional_group("Security: HAN and WAN")
 
 _STRANGER: Final = "00-DB-12-34-56-FE-00-0B"
-_JOIN_REFUSED: Final = 0x0103
 
 
 @pytest.mark.ttm("TTM-SEC-HAN-01")
@@ -28,7 +28,7 @@ def test_a_device_that_is_not_on_the_log_does_not_join(
         for _ in range(2):
             evidence.expect("let in", found=adversary.join(_STRANGER), expected=False)
     rows = [row.values["code"] for row in added_rows(logged, ch.log("event_log"))]
-    evidence.expect("refusals in the hub's log", found=rows, expected=[_JOIN_REFUSED] * 2)
+    evidence.expect("refusals in the hub's log", found=rows, expected=[Event.JOIN_REFUSED] * 2)
     evidence.expect("devices on the HAN", found=ch.han_devices(), expected=devices)
 
 

@@ -6,9 +6,10 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, EvidenceLog, LabClock, Meter, ServiceUser
 from harness.domain.misuse import Adversary
-from test_packs.arrange import Event, from_now
+from test_packs.arrange import from_now
 from test_packs.security.guarding import Guard
 
 pytestmark = pytest.mark.functional_group("Security: responses and alerts")

@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import CommunicationsHub, EvidenceLog, LabClock, Meter, ServiceUser
 from harness.domain.misuse import Adversary
-from test_packs.arrange import Declined, Event, Served, prepaying
+from test_packs.arrange import Declined, Served, prepaying
 from test_packs.security.guarding import Guard
 
 pytestmark = pytest.mark.functional_group("Security: top-up codes")

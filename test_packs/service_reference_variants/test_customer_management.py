@@ -8,9 +8,10 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, EvidenceLog, LabClock, LogEntry, Meter
 from harness.domain.words import DeviceType
-from test_packs.arrange import Event, Served, Unchanged, crediting, from_now, power_cut
+from test_packs.arrange import Served, Unchanged, crediting, from_now, power_cut
 
 pytestmark = pytest.mark.functional_group("3 Customer management")
 

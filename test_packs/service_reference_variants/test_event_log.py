@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock, LogEntry, Meter
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType
-from test_packs.arrange import Declined, Event, Served, Unchanged, crediting, power_cut
+from test_packs.arrange import Declined, Served, Unchanged, crediting, power_cut
 from test_packs.metering import log_period
 
 pytestmark = pytest.mark.functional_group("6 Device management")

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     EvidenceLog,
@@ -18,7 +19,6 @@ from harness.domain.instruments import (
 )
 from test_packs.arrange import (
     Declined,
-    Event,
     Served,
     Unchanged,
     added_rows,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     Esme,
@@ -25,7 +26,6 @@ from harness.domain.instruments import (
 from harness.domain.words import PaymentMode
 from test_packs.arrange import (
     GBP,
-    Event,
     Served,
     Unchanged,
     expect_held,

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, EvidenceLog, Gsme, LabClock, ServiceUser
 from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
-    Event,
     Served,
     Unchanged,
     crediting,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     CommunicationsHub,
@@ -18,7 +19,7 @@ from harness.domain.instruments import (
     ServiceUser,
 )
 from harness.domain.payload import Payload
-from test_packs.arrange import Declined, Event, Served, Unchanged, added_rows, power_cut
+from test_packs.arrange import Declined, Served, Unchanged, added_rows, power_cut
 from test_packs.content import expect_content
 from test_packs.estate import meters_of
 

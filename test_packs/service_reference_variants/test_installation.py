@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import (
     Bench,
     Device,
@@ -18,7 +19,7 @@ from harness.domain.instruments import (
     ServiceUser,
 )
 from harness.domain.words import DeviceType, UserRole
-from test_packs.arrange import Event, Served, added_rows, power_cut, watch_alerts
+from test_packs.arrange import Served, added_rows, power_cut, watch_alerts
 from test_packs.estate import UNKNOWN_DEVICE, expect_refused
 
 pytestmark = pytest.mark.functional_group("The installation")

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock, ServiceUser
 from harness.domain.words import SupplyState
 from test_packs.arrange import (
     AlertWatch,
-    Event,
     Served,
     Unchanged,
     crediting,

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock
 from harness.domain.words import SupplyState
 from test_packs.arrange import (
     GBP,
-    Event,
     added_rows,
     crediting,
     expect_held,

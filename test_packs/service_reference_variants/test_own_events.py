@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, Gsme, LabClock, Meter, ServiceUser
 from harness.domain.words import SupplyState
 from test_packs.arrange import (
     GBP,
     AlertWatch,
-    Event,
     Served,
     crediting,
     prepaying,

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, EvidenceLog, LabClock, Meter, ServiceUser
 from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
     GBP,
     Declined,
-    Event,
     Served,
     Unchanged,
     one_price,

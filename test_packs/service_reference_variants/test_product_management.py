@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Body, EvidenceLog, LabClock, Meter
 from harness.domain.words import PaymentMode, SupplyState
 from test_packs.arrange import (
     GBP,
     Declined,
-    Event,
     Served,
     Unchanged,
     crediting,

@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock, Meter, RigInHand, ServiceUser
 from harness.domain.words import DeviceType, SupplyState
 from test_packs.arrange import (
     Declined,
-    Event,
     Served,
     Unchanged,
     crediting,

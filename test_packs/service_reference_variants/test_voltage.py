@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pytest
 
+from harness.domain.events import Event
 from harness.domain.instruments import Bench, Esme, EvidenceLog, LabClock, LogEntry, RigInHand, ServiceUser
-from test_packs.arrange import Event, Served, Unchanged, crediting, power_cut, put, watch_alerts
+from test_packs.arrange import Served, Unchanged, crediting, power_cut, put, watch_alerts
 from test_packs.content import expect_content
 from test_packs.metering import half_hours, log_period, tolerance, until_next
 

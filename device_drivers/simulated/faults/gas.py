@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from device_drivers.simulated.faults.making import at, column, event, lose, stale, told, turned, unheard
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _CUBIC_FEET: Final = Decimal("35.3147")  # in a cubic metre
@@ -256,7 +257,7 @@ VALVE: Final = (
         "cover-told-twice",
         Point.EVENT,
         "an opened cover happens twice",
-        event(0x0081, 0x0081, 0x0081),
+        event(Event.COVER_OPENED, Event.COVER_OPENED, Event.COVER_OPENED),
         groups=("The installation",),
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from device_drivers.simulated.faults.making import at, lose, stale, told, turned
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _INSTALLATION: Final = ("The installation",)
@@ -70,7 +71,9 @@ def _with_tamper(seen: Seen) -> Any:
     return tuple(
         each
         for alert in seen.value
-        for each in ((alert, replace(alert, code=0x0081)) if alert.code == 0x0002 else (alert,))
+        for each in (
+            (alert, replace(alert, code=Event.COVER_OPENED)) if alert.code == Event.POWER_LOST else (alert,)
+        )
     )
 
 

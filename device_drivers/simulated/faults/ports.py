@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from device_drivers.simulated.faults.making import at, event, lose, unchecked
 from device_drivers.utrn import make_utrn
+from harness.domain.events import Event
 from harness.domain.faults import Fault, Place, Point, Seen
 
 _PORTS: Final = ("Security: device ports",)
@@ -73,7 +74,7 @@ def _at_port(place: Place) -> tuple[Fault, ...]:
             "failures-unlogged",
             Point.EVENT,
             "a failed authentication is neither logged nor alerted",
-            event(0x0083),
+            event(Event.AUTHENTICATION_FAILED),
             groups=_PORTS,
         ),
         fault(
@@ -108,7 +109,7 @@ def _of_meter(place: Place) -> tuple[Fault, ...]:
             "image-refusal-untold",
             Point.EVENT,
             "firmware that is refused is neither logged nor alerted",
-            event(0x0084),
+            event(Event.FIRMWARE_REFUSED),
             groups=_FIRMWARE,
         ),
         fault(
@@ -153,7 +154,7 @@ def _of_hub() -> tuple[Fault, ...]:
             "join-refusal-unlogged",
             Point.EVENT,
             "a device that may not join leaves no trace in the log",
-            event(0x0103),
+            event(Event.JOIN_REFUSED),
             groups=_HAN_AND_WAN,
         ),
         Fault(

@@ -15,6 +15,7 @@ from device_drivers.simulated.faults.making import (
     unheard,
 )
 from device_drivers.utrn import make_utrn, parse_utrn
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _GRAINS_PER_PENNY: Final = 1_000_000_000
@@ -93,7 +94,7 @@ TOP_UPS: Final = (
         "refused-code-unlogged",
         Point.EVENT,
         "a code that is refused leaves no event",
-        event(0x000D),
+        event(Event.TOP_UP_REFUSED),
         "2.2",
     ),
 )
@@ -239,7 +240,7 @@ CREDIT: Final = (
         "emergency-credit-unlogged",
         Point.EVENT,
         "emergency credit leaves no event",
-        event(0x000B),
+        event(Event.EMERGENCY_CREDIT_ACTIVATED),
         "2.5",
     ),
     _esme(
@@ -282,7 +283,7 @@ CREDIT: Final = (
         "cut-alerted-twice",
         Point.EVENT,
         "a supply cut for want of credit is told twice",
-        event(0x0007, 0x0007, 0x0007),
+        event(Event.CREDIT_EXHAUSTED, Event.CREDIT_EXHAUSTED, Event.CREDIT_EXHAUSTED),
         "2.2",
     ),
     _esme(

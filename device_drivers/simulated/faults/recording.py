@@ -16,6 +16,7 @@ from device_drivers.simulated.faults.making import (
     told,
     turned,
 )
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _HALF_HOUR: Final = timedelta(minutes=30)
@@ -267,7 +268,7 @@ FAULTS: tuple[Fault, ...] = (
         "low-voltage-told-as-high",
         Point.EVENT,
         "voltage below its threshold is told as voltage above it",
-        event(0x0016, 0x0015),
+        event(Event.VOLTAGE_LOW, Event.VOLTAGE_HIGH),
         "6.5",
     ),
 )  # fmt: skip

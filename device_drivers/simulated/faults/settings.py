@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from device_drivers.simulated.faults.making import at, event, lose, told, turned, unheard
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _fault = at(Place.ESME)
@@ -32,6 +33,10 @@ def _half(seen: Seen) -> Any:
     if not {"tou_prices", "block_prices"} & seen.value.keys():
         return seen.value
     return {name: seen.value[name] for name in names[: -(-len(names) // 2)]}
+
+
+def _is_return_of_power(seen: Seen) -> bool:
+    return bool(seen.item == "power_event_log" and seen.value[1] == Event.POWER_RESTORED)
 
 
 def _moves_another(setting: str, **others: Any) -> Any:
@@ -132,7 +137,7 @@ TARIFF: Final = (
         "tariff-event-lost",
         Point.EVENT,
         "a new tariff leaves no event",
-        event(0x000F),
+        event(Event.TARIFF_CHANGED),
         "1.1.1",
     ),
 )  # fmt: skip
@@ -256,7 +261,7 @@ CONFIGURATION: Final = (
         "power-return-unlogged",
         Point.LOG,
         "the return of power is not entered in the power event log",
-        lambda seen: DROP if seen.item == "power_event_log" and seen.value[1] == 0x0003 else seen.value,
+        lambda seen: DROP if _is_return_of_power(seen) else seen.value,
         "6.13",
     ),
     _fault(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from device_drivers.simulated.faults.making import S1SP, at, event, lose, told, turned, unheard
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Fault, Place, Point, Seen
 
 _fault = at(Place.ESME)
@@ -42,7 +43,7 @@ CLOCK: Final = (
         "clock-event-lost",
         Point.EVENT,
         "setting the clock leaves no event",
-        event(0x0001),
+        event(Event.CLOCK_SET),
         "6.11",
     ),
 )  # fmt: skip
@@ -98,7 +99,7 @@ SUPPLY: Final = (
         "disabling-logged-as-enabling",
         Point.EVENT,
         "a supply disabled by command is logged as one enabled",
-        event(0x0004, 0x0005),
+        event(Event.SUPPLY_DISABLED, Event.SUPPLY_ENABLED),
         "7.2",
     ),
     _fault(

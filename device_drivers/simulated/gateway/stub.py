@@ -35,12 +35,12 @@ from device_drivers.simulated.gateway.timetable import NOT_IN_TIME, LabTime, Occ
 from device_drivers.simulated.s1sp.answer import CountersignedRequest, Smets1Answer
 from device_drivers.simulated.wan.head import DeviceSilent, HubAlert, HubUnreachable
 from harness.domain.errors import HarnessError, LinkLost, ProtocolViolation
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import Lab
 
 _log: Final = logging.getLogger(__name__)
 _SETTLE_SECONDS: Final = 60.0
-_FIRMWARE_ACTIVATED: Final = 0x0014  # of a twin's events
 
 
 class Performer(Protocol):
@@ -146,7 +146,7 @@ class Gateway:
         device_id = alert.device_id.upper()
         record = self.inventory.find(device_id)
         sent = self._alerts.device(alert, self._now(device_id))
-        if sent and record and record.type == "CHF" and alert.code == _FIRMWARE_ACTIVATED:
+        if sent and record and record.type == "CHF" and alert.code == Event.FIRMWARE_ACTIVATED:
             self._queue(device_id, lambda: self._tell_firmware(record))
 
     def due(self, hub: str) -> None:

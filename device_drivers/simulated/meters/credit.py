@@ -10,6 +10,7 @@ from device_drivers.simulated.meters.prepayment import GRAIN, Account
 from device_drivers.simulated.meters.supply import Supply
 from device_drivers.utrn import parse_utrn
 from harness.domain.errors import AccessRefused
+from harness.domain.events import Event
 
 _GRAINS_PER_PENNY = 1_000 * GRAIN
 _GUESSES = 10
@@ -47,14 +48,14 @@ class CreditControl:
         account = self._account
         was_low, self._low = self._low, account.low
         if self._low and not was_low:
-            self._event(0x000A)
+            self._event(Event.CREDIT_LOW)
         was_spent, self._emergency_spent = self._emergency_spent, account.emergency_spent
         if self._emergency_spent and not was_spent:
-            self._event(0x0017)
+            self._event(Event.EMERGENCY_CREDIT_EXHAUSTED)
         if not account.exhausted:
             self._supply.rearm("credit")
         elif self.hinders():
-            self._supply.cut("credit", 0x0007)
+            self._supply.cut("credit", Event.CREDIT_EXHAUSTED)
 
     def hinders(self) -> bool:
         """Whether the supply must be off for want of credit."""
@@ -79,23 +80,23 @@ class CreditControl:
         self._guesses.clear()
         self.spent_serials |= {serial}
         self._account.top_up(pence * _GRAINS_PER_PENNY, day)
-        self._event(0x000C)
+        self._event(Event.TOP_UP_ACCEPTED)
 
     def _guessing(self, at: int) -> bool:
         return len(self._guesses) == _GUESSES and at - self._guesses[0] < HOUR
 
     def _not_taken(self, problem: str) -> AccessRefused:
-        self._event(0x000D)
+        self._event(Event.TOP_UP_REFUSED)
         return AccessRefused(f"top-up refused: {problem}", result="other-reason")
 
     def set_balance(self, grains: int) -> None:
         """By command."""
         self._account.balance = grains
-        self._event(0x0018)
+        self._event(Event.BALANCE_CHANGED)
 
     def activate_emergency_credit(self) -> None:
         """By command or by a person; :class:`AccessRefused` where there is no need of it."""
         if problem := self._checked("emergency_credit", self._account.emergency_refusal()):
             raise AccessRefused(problem, result="temporary-failure")
         self._account.lend()
-        self._event(0x000B)
+        self._event(Event.EMERGENCY_CREDIT_ACTIVATED)

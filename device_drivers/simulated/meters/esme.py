@@ -24,6 +24,7 @@ from device_drivers.simulated.meters.prepayment import NO_MONEY
 from device_drivers.simulated.meters.settings import ESME_DEFAULTS
 from device_drivers.simulated.meters.tariff import BLOCKS
 from device_drivers.simulated.meters.voltage import VoltageMonitor
+from harness.domain.events import Event
 from harness.domain.faults import Interceptions, Point
 from harness.domain.lab import Rig, RigDevice
 
@@ -144,22 +145,22 @@ class EsmeTwin(MeterTwin):
         self._judge_load()  # first: a supply armed again may have to stay off for another reason
         super().judge()
         if self.locked_by_tamper():
-            self.supply.cut("tamper", 0x001C)
+            self.supply.cut("tamper", Event.DISABLED_BY_TAMPER)
 
     def _judge_load(self) -> None:
         exceeded = self._load_limit.exceeded(self._flowing()[0], self.at)
         if self._pass(Point.CHECK, "load_limit", exceeded):
             if self.values["load_limit_supply_state"] == "Disable":
-                self.supply.cut("load limit", 0x0009)
+                self.supply.cut("load limit", Event.LOAD_LIMITED)
                 self._load_limit.disabled(self.at)
             else:
-                self.event(0x001B)
+                self.event(Event.LOAD_LIMIT_EXCEEDED)
         if self._load_limit.restored(self.at):
             self.supply.rearm("load limit")
 
     def _reset(self, *counters: str) -> None:
         self.values |= dict.fromkeys(counters, 0)
-        self.event(0x0019)
+        self.event(Event.CONFIGURATION_CHANGED)
 
     def reading(self) -> str:
         return f"IMPORT {self.counters['active_import'].pulses // 1_000:08} kWh"

@@ -30,6 +30,7 @@ from device_drivers.simulated.meters.meter import MeterTwin
 from device_drivers.simulated.meters.prepayment import NO_MONEY
 from device_drivers.simulated.meters.settings import GSME_DEFAULTS
 from device_drivers.simulated.meters.tariff import BLOCKS
+from harness.domain.events import Event
 from harness.domain.faults import Interceptions
 from harness.domain.lab import Rig, RigDevice
 
@@ -149,13 +150,13 @@ class GsmeTwin(MeterTwin):
             self._flow_check = None
             rate = Decimal((self.volume.ticks - before) * 3_600 * SECOND) / (ends - begins) / 1_000_000
             if rate > self.values["uncontrolled_gas_flow_rate"]:
-                self.supply.cut("uncontrolled flow", 0x0085)
+                self.supply.cut("uncontrolled flow", Event.UNCONTROLLED_FLOW)
 
     # Blocks
 
     def new_day(self) -> None:
         if not self._battery_days() and self.values["supply_depletion_state"] == "Locked":
-            self.supply.cut("battery", 0x001D)
+            self.supply.cut("battery", Event.BATTERY_EXHAUSTED)
 
     def _battery_days(self) -> int:
         return max(0, BATTERY_DAYS - (self.at - self._made) // DAY)

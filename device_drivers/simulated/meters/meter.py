@@ -44,6 +44,7 @@ from device_drivers.simulated.meters.stepping import SteppingTwin
 from device_drivers.simulated.meters.supply import Supply
 from device_drivers.simulated.meters.tariff import Tariff
 from harness.domain.errors import AccessRefused
+from harness.domain.events import Event
 from harness.domain.faults import DROP, Interceptions, Point
 from harness.domain.lab import RigDevice
 from harness.domain.words import SupplyState
@@ -229,7 +230,7 @@ class MeterTwin(SteppingTwin):
 
     def _capture_billing(self, due: int) -> None:
         self.logs["billing_data_log"].replace((moment(due), *self._billing_columns()))
-        self.event(0x0010)
+        self.event(Event.BILLING_DATA_CAPTURED)
         self.new_billing_period()
 
     def _billing_columns(self) -> tuple[Any, ...]:
@@ -269,7 +270,12 @@ class MeterTwin(SteppingTwin):
         self._reload()
         tenancy = "access_restricted_before" in values
         other = not (mode or tariff or tenancy)
-        for code, happened in ((0x000E, mode), (0x000F, tariff), (0x0012, tenancy), (0x0019, other)):
+        for code, happened in (
+            (Event.PAYMENT_MODE_CHANGED, mode),
+            (Event.TARIFF_CHANGED, tariff),
+            (Event.ACCESS_RESTRICTED, tenancy),
+            (Event.CONFIGURATION_CHANGED, other),
+        ):
             if happened:
                 self.event(code)
 
@@ -295,14 +301,14 @@ class MeterTwin(SteppingTwin):
             passed = self._pass(Point.ACTION, "held", held, client=None)
             if passed is DROP:
                 continue
-            code = 0x8F66
+            code = Event.FUTURE_DATED_DONE
             try:
                 if passed.settings is None:
                     self._activate_image()
                 else:
                     self.store(passed.settings)
             except AccessRefused:
-                code = 0x8F67
+                code = Event.FUTURE_DATED_FAILED
             self.event(code)
 
     def _set_clock(self, value: datetime) -> None:
@@ -314,7 +320,7 @@ class MeterTwin(SteppingTwin):
             self._usage.happen()
         self.clock_offset = new - self.at
         self._reload()
-        self.event(0x0001)
+        self.event(Event.CLOCK_SET)
 
     def _reload(self) -> None:
         """The clock or a setting has changed: forget what was derived from it."""
@@ -326,7 +332,7 @@ class MeterTwin(SteppingTwin):
 
     def _reset_block_counters(self) -> None:
         self.tariff.reset_counters()
-        self.event(0x0019)
+        self.event(Event.CONFIGURATION_CHANGED)
 
     def _top_up(self, argument: bytes) -> None:
         utrn = bytes(argument).decode("ascii", "replace")
@@ -368,7 +374,7 @@ class MeterTwin(SteppingTwin):
 
     def _die(self) -> None:
         self.catch_up()
-        self._power_event(0x0002)
+        self._power_event(Event.POWER_LOST)
         self._kept = self._pass(Point.POWER, "state", kept_state(self))
         self._held, self._image = {}, None
         self.powered = False
@@ -381,7 +387,7 @@ class MeterTwin(SteppingTwin):
         self.plan()
         self.run_to(micros(self.clock.now()))
         self.powered = True
-        self._power_event(0x0003)
+        self._power_event(Event.POWER_RESTORED)
         self.changed()
 
     def _power_event(self, code: int) -> None:

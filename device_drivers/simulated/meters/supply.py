@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.domain.errors import AccessRefused
+from harness.domain.events import Event
 from harness.domain.words import SupplyState
 
 
@@ -36,26 +37,26 @@ class Supply:
     def disable(self) -> None:
         """By command."""
         self.become(SupplyState.DISABLED)
-        self._event(0x0004)
+        self._event(Event.SUPPLY_DISABLED)
 
     def enable(self) -> None:
         """By command; :class:`AccessRefused` (temporary failure) where something stands in the way."""
         self._refuse_if_hindered()
         self.become(SupplyState.ENABLED)
-        self._event(0x0005)
+        self._event(Event.SUPPLY_ENABLED)
 
     def arm(self) -> None:
         """By command; as :meth:`enable`, but a person has the last word."""
         self._refuse_if_hindered()
         self.become(SupplyState.ARMED)
-        self._event(0x0006)
+        self._event(Event.SUPPLY_ARMED)
 
     def press(self) -> bool:
         """A person presses the button; whether that enabled an armed supply."""
         if self.state is not SupplyState.ARMED:
             return False
         self.become(SupplyState.ENABLED)
-        self._event(0x0008)
+        self._event(Event.ENABLED_LOCALLY)
         return True
 
     def cut(self, reason: str, code: int) -> None:
@@ -68,7 +69,7 @@ class Supply:
         """What the meter cut for this reason it arms again by itself."""
         if self.reason == reason:
             self.become(SupplyState.ARMED)
-            self._event(0x001A)
+            self._event(Event.ARMED_BY_METER)
 
     def become(self, state: SupplyState, reason: str = "") -> None:
         """Take a state, without an event."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from device_drivers.simulated.logs import LogBook
 from device_drivers.simulated.meters.energy import SECOND, moment
+from harness.domain.events import Event
 
-OVER, UNDER = 0x0015, 0x0016
+OVER, UNDER = Event.VOLTAGE_HIGH, Event.VOLTAGE_LOW
 
 
 class VoltageMonitor:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from device_drivers.named.objects import EVENTS
 from device_drivers.simulated.s1sp.content import indexed
 from device_drivers.simulated.s1sp.refusal import NOT_FOR_THIS_DEVICE, OUT_OF_RANGE, Refused
 from device_drivers.simulated.s1sp.steps import Job, Step
+from harness.domain.events import meaning_of
 from harness.domain.instruments import Body, LogEntry
 from harness.domain.words import DeviceType
 
@@ -215,7 +215,7 @@ def read_network_data(job: Job) -> Body:
 
 
 def read_event_log(job: Job) -> Body:
-    """SRV 6.13: codes with their meaning. The codes are the lab's own (:data:`EVENTS`), not the DCC's."""
+    """SRV 6.13: codes with their meaning. They are ours (:mod:`harness.domain.events`), not the DCC's."""
     wanted = job.body.text("LogToRead")
     log = _LOGS[job.type].get(wanted)
     if log is None:
@@ -225,7 +225,7 @@ def read_event_log(job: Job) -> Body:
 
 def _event(row: LogEntry) -> Content:
     code: Any = row.values["code"]
-    meaning = EVENTS.get(code, "Unknown event")[:_MEANING_LIMIT]
+    meaning = meaning_of(code)[:_MEANING_LIMIT]
     return {"Timestamp": row.timestamp, "LogCode": f"{code:04X}", "LogMeaning": meaning}
 
 

@@ -54,7 +54,7 @@ class HubAlert:
 
     ch_id: str
     device_id: str  # who raised it
-    code: int  # of device_drivers.named.objects.EVENTS
+    code: int  # of harness.domain.events.Event, where it is one that we know
     description: str
     timestamp: datetime  # the device's own clock, aware UTC
 

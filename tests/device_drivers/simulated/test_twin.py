@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from device_drivers.named.objects import ALERTING, EVENTS
 from device_drivers.simulated.firmware import make_image
 from harness.domain.errors import AccessRefused
+from harness.domain.events import ALERTING, Event, meaning_of
 from harness.domain.faults import DROP, Fault, Place, Point
 from harness.domain.words import DeviceType
 
@@ -99,8 +99,10 @@ def test_a_cleared_log_is_empty_and_security_knows_of_it(house: Any, events: Any
 # Events
 
 
-def test_all_events_have_a_name_and_all_alerts_are_events() -> None:
-    assert set(EVENTS) >= ALERTING
+def test_no_two_events_have_a_code_or_a_meaning_in_common() -> None:
+    assert list(Event) == list(Event.__members__.values())
+    assert len({event.meaning for event in Event}) == len(Event)
+    assert (meaning_of(0x0081), meaning_of(0x7777)) == ("Cover opened", "Unknown event")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from device_drivers.named.objects import EVENTS
+from harness.domain.events import Event
 from harness.domain.payload import Payload
 from harness.domain.words import DeviceType
 
@@ -250,7 +250,7 @@ def test_an_event_log_is_read_with_codes_and_meanings(
     body = period(held[0][0], held[-1][0]) | {"LogToRead": name}
     entries = bed.done("6.13", device, body).all("Log/LogEntry")
     assert [int(entry.text("LogCode"), 16) for entry in entries] == [row[1] for row in held]
-    assert entries[0].text("LogMeaning") == EVENTS[held[0][1]]
+    assert entries[0].text("LogMeaning") == Event(held[0][1]).meaning
 
 
 def test_a_log_that_the_meter_does_not_have_is_refused(bed: Any) -> None:
