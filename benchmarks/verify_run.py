@@ -21,9 +21,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.records.archive import pack
-from harness.records.manifest import write_manifest
 from harness.records.redaction import Redactor
 from harness.records.seal import sealing_key
+from harness.records.sealing import write_manifest
 from harness.records.verify import verify
 from harness.reports import render_all
 from tests.harness.conftest import fabricate_many

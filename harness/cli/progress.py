@@ -58,6 +58,11 @@ class Progress:
         stopped = (f"the run was stopped: {self._plugin.stopped}",) if self._plugin.stopped else ()
         return stopped + self._plugin.controller.problems
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the run is sealed, or is not to be."""
+        return self._plugin is None or self._plugin.controller.sealed
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A test module that cannot be read is an error to show in full."""
         if report.failed:

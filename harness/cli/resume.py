@@ -13,6 +13,7 @@ from harness.config import load_lab
 from harness.domain.errors import UsageError
 from harness.domain.lab import Lab
 from harness.execution.resumption import Resumption, taken_up
+from harness.records.sealing import Seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,28 +65,31 @@ def _as_planned(options: ResumeOptions, resumption: Resumption) -> RunOptions:
 
 
 def _nothing_left(options: ResumeOptions, resumption: Resumption, lab: Lab) -> ExitCode:
-    """A run may have been cut short after its last test: then its end and its exports are what is left."""
+    """A run may have been cut short after its last test: then its end, its exports and its seal are left."""
     folder = resumption.folder
-    problems = () if resumption.ended else _bring_to_its_end(resumption, lab)
+    problems, sealed = _bring_to_its_end(resumption, lab)
     for problem in problems:
-        tell(f"{problem}; once it is put right: harness ttm heatmap {folder}")
+        tell(problem)
     tell(f"run {resumption.plan.run_id}: nothing is left to run")
     summary = json.loads((folder / "run.json").read_text())
     if options.as_json:
         answer_json(summary)
     else:
         show(summary, folder)
-    return verdict(summary["counts"])
+    return verdict(summary["counts"], sealed=sealed)
 
 
-def _bring_to_its_end(resumption: Resumption, lab: Lab) -> Sequence[str]:
+def _bring_to_its_end(resumption: Resumption, lab: Lab) -> tuple[Sequence[str], bool]:
     from harness.hooks import plugin_manager
-    from harness.records.exports import make_exports
+    from harness.records.exports import conclude
     from harness.records.journal import CONTROLLER, RUN_ENDED, Journal
     from harness.records.redaction import hide_secrets_of
 
     hide_secrets_of(lab)
     folder, plan = resumption.folder, resumption.plan
-    with Journal.begin(folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER) as journal:
-        journal.write(RUN_ENDED, reason="completed: nothing was left to run")
-    return make_exports(plugin_manager(lab.plugins).hook.harness_renderers(), folder, lab)
+    if not resumption.ended or resumption.seal is not Seal.WHOLE:  # who seals it says so, for all to see
+        with Journal.begin(
+            folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER
+        ) as journal:
+            journal.write(RUN_ENDED, reason="completed: nothing was left to run")
+    return conclude(plugin_manager(lab.plugins).hook.harness_renderers(), folder, lab)

@@ -77,7 +77,7 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
         else:
             show(summary, folder)
         if by_outcomes:
-            return verdict(summary["counts"])
+            return verdict(summary["counts"], sealed=progress.sealed)
     if not by_outcomes:
         tell_what_is_left(options, run_id)
     return _of_no_outcomes(code)
@@ -128,9 +128,9 @@ def tell_what_is_left(options: RunOptions, run_id: str) -> None:
         tell(f"{left} planned tests are left; to go on: {' '.join(words)}")
 
 
-def verdict(counts: dict[str, int]) -> ExitCode:
-    """A failure outweighs what the lab blocked."""
-    if counts["failed"]:
+def verdict(counts: dict[str, int], *, sealed: bool) -> ExitCode:
+    """A failure outweighs what the lab blocked; a run that could not be sealed is not good either."""
+    if counts["failed"] or not sealed:
         return ExitCode.BAD
     return ExitCode.BLOCKED if counts["blocked"] or counts["not_run"] else ExitCode.GOOD
 

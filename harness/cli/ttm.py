@@ -17,8 +17,10 @@ from harness.config.ttm_links import read_links
 from harness.domain.errors import UsageError
 from harness.domain.packs import Pack
 from harness.hooks import plugin_manager
-from harness.records.exports import make_exports
+from harness.records.exports import make_again
+from harness.records.plan import Plan, refuse_another_lab
 from harness.records.run import read_run
+from harness.records.sealing import Seal
 from harness.traceability.allure import of_allure
 from harness.traceability.check import Orphans, orphans
 from harness.traceability.coverage import Counts, of_run
@@ -110,9 +112,12 @@ def heatmap(run: Path, file: Path) -> ExitCode:
     """Every export of a run, made again from its journals; also of one whose controller was killed."""
     lab = load_lab(file)
     folder = run.resolve()
-    read_run(folder)  # says plainly where there is no run
-    problems = make_exports(plugin_manager(lab.plugins).hook.harness_renderers(), folder, lab)
+    refuse_another_lab(Plan.read(folder), lab)
+    problems, seal = make_again(plugin_manager(lab.plugins).hook.harness_renderers(), folder, lab)
     for problem in problems:
         tell(problem)
+    if seal is not Seal.WHOLE:
+        since = "it never came to its end" if seal is Seal.NONE else "what was added since is of no ended run"
+        tell(f"not sealed: {since}; harness resume {run} brings it there")
     tell_where(run)
     return ExitCode.BAD if problems else ExitCode.GOOD

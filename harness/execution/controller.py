@@ -18,7 +18,7 @@ from harness.execution.planning import planned_test
 from harness.execution.resumption import Resumption
 from harness.hooks import LabServices
 from harness.records.canonical import digest_of_file
-from harness.records.exports import make_exports
+from harness.records.exports import conclude
 from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
 from harness.records.plan import Plan, PlannedTest
 from harness.records.recording import RecordFault, recording
@@ -49,6 +49,7 @@ class Controller:
         self.plan: Plan | None = None
         self.to_run: tuple[PlannedTest, ...] = ()  # with the node ids that pytest gives them now
         self.problems: tuple[str, ...] = ()  # what could not be written at the end, and what to do
+        self.sealed = not settings.exports  # or is not to be
         self._ttm = ttm
         self._hooks = hooks
         self._journal: Journal | None = None
@@ -180,8 +181,8 @@ class Controller:
             return
         renderers = self._hooks.hook.harness_renderers()
         folder = self.settings.folder
-        for failed in make_exports(renderers, folder, self.settings.lab):
-            self.problems += (f"{failed}; once it is put right: harness ttm heatmap {folder}",)
+        failed, self.sealed = conclude(renderers, folder, self.settings.lab)
+        self.problems += failed
         with contextlib.suppress(RecordFault), recording(folder.parent):  # only a name for those in a hurry
             _point_at(self.settings)
 

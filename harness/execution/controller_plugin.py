@@ -315,12 +315,14 @@ class ControllerPlugin:
         """After the workers have ended: close the record and make the exports.
 
         Pytest's exit status then follows outcomes, not attempts: a test that a lab fault kept from one rig
-        and that passed on another has passed, and one that never ran has not.
+        and that passed on another has passed, and one that never ran has not. Nor is a run good that could
+        not be sealed.
         """
         self.controller.end(self._ended, self._measured)
         if self.controller.plan is not None and session.exitstatus in BY_OUTCOMES:
             record = read_run(self.controller.settings.folder)
             good = all(record.outcome(test.id) in _GOOD for test in record.plan.tests)
+            good = good and self.controller.sealed
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
 
 

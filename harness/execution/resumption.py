@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.packs import load_pack, manifests
-from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.errors import ConfigurationError, HarnessError, UsageError
 from harness.domain.lab import Lab
 from harness.execution.chains import with_earlier_stages
-from harness.records.plan import Plan, PlannedPack, PlannedRig, PlannedTest
+from harness.records.plan import Plan, PlannedPack, PlannedRig, PlannedTest, refuse_another_lab
 from harness.records.run import read_run
 from harness.records.run_lock import RunLock
+from harness.records.seal import sealing_key
+from harness.records.sealing import Seal, seal_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resumption:
     """A run that is ours to go on with, and what is left of it: given to pytest as a plugin.
 
-    ``lock`` is held for as long as it lasts. ``ended`` says whether the run had come to an end of its own.
+    ``lock`` is held for as long as it lasts. ``ended`` says whether the run had come to an end of its own,
+    ``seal`` how the folder stands to its seal.
     """
 
     folder: Path
@@ -33,6 +36,7 @@ class Resumption:
     left: tuple[PlannedTest, ...]
     lock: RunLock
     ended: bool
+    seal: Seal
 
     def uses(self, rig_id: str) -> bool:
         """Whether a rig serves what is left: a rig of the plan, of a DMC that has a test left."""
@@ -45,7 +49,8 @@ def taken_up(folder: Path, lab: Lab, *, blocked: bool = False) -> Iterator[Resum
     """Hold a run to go on with it; with ``blocked``, what the lab blocked is left as well.
 
     :class:`~harness.records.run_lock.RunInUse` where it still runs, or somebody else resumes it.
-    :class:`UsageError` that names everything that is not as it was planned. Neither changes anything.
+    :class:`UsageError` that names everything that is not as it was planned. :class:`HarnessError` where the
+    run is not what was sealed; by a resumption that was killed it may have grown. None changes anything.
     """
     folder = folder.resolve()
     Plan.read(folder)  # says plainly where there is no run, before anything is written there
@@ -55,18 +60,20 @@ def taken_up(folder: Path, lab: Lab, *, blocked: bool = False) -> Iterator[Resum
         left = tuple(with_earlier_stages(record.left(blocked=blocked), record.plan.tests))
         refuse_changes(record.plan, lab, {test.dmc for test in left})
         ended = bool(record.parts and record.parts[-1].reason)
-        yield Resumption(folder=folder, plan=record.plan, left=left, lock=lock, ended=ended)
+        seal = seal_of(folder, sealing_key(lab))
+        if ended and seal is Seal.GROWN:
+            raise HarnessError(
+                f"{folder} has more in it than was sealed, and nobody who could have written it",
+                remedy=f"see what: harness evidence verify {folder}",
+            )
+        yield Resumption(folder=folder, plan=record.plan, left=left, lock=lock, ended=ended, seal=seal)
     finally:
         lock.release()
 
 
 def refuse_changes(plan: Plan, lab: Lab, dmcs: Collection[str]) -> None:
     """Raise :class:`UsageError` for what is not as it was planned: lab, packs, and the rigs of these DMCs."""
-    if lab.name != plan.lab:
-        raise UsageError(
-            f"run {plan.run_id} is a run of lab {plan.lab}; {lab.file} is of {lab.name}",
-            remedy="name the lab file of the run: --lab",
-        )
+    refuse_another_lab(plan, lab)
     rigs = (rig for rig in plan.rigs if rig.dmc in dmcs)
     if changes := [*_changed_packs(plan.packs, lab), *_changed_rigs(rigs, lab)]:
         raise UsageError(

@@ -56,7 +56,7 @@ def told(files: Iterable[tuple[str, Blocks]]) -> bytes:
     return "".join(
         f"{blocks.size}  {path}\n" + "".join(f" {digest}\n" for digest in blocks.digests)
         for path, blocks in files
-    ).encode()
+    ).encode("utf-8", "surrogateescape")
 
 
 def read_blocks(folder: Path) -> Mapping[str, Blocks]:
@@ -66,7 +66,7 @@ def read_blocks(folder: Path) -> Mapping[str, Blocks]:
     digests: list[str] = []
     if not path.is_file():
         return found
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_bytes().decode("utf-8", "surrogateescape").split("\n"):
         if line.startswith(" "):
             digests.append(line[1:])
             continue

@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey, or cannot show, as an escape: file names are anybody's.
+
+    >>> printable("a\x1b[2Kb")
+    'a\\x1b[2Kb'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something about a record that cannot be trusted: which file, and where in it as far as that is known.
@@ -27,7 +36,7 @@ class Problem:
 
     def __str__(self) -> str:
         line = f" line {self.line}" if self.line else ""
-        return f"{self.file}{line}{self._bytes()}: {self.what}"
+        return printable(f"{self.file}{line}{self._bytes()}: {self.what}")
 
     def _bytes(self) -> str:
         if self.start is None or self.end is None:

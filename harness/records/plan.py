@@ -270,6 +270,15 @@ def notices(packs: Iterable[PlannedPack]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def refuse_another_lab(plan: Plan, lab: Lab) -> None:
+    """:class:`UsageError` where the run is of another lab: its keys, matrix and secrets are not ours."""
+    if lab.name != plan.lab:
+        raise UsageError(
+            f"run {plan.run_id} is a run of lab {plan.lab}; {lab.file} is of {lab.name}",
+            remedy="name the lab file of the run: --lab",
+        )
+
+
 def content_of(folder: Path) -> bytes:
     """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none."""
     try:

@@ -14,7 +14,7 @@ from harness.hooks import Renderer, hookimpl
 
 @hookimpl(trylast=True)
 def harness_renderers() -> Iterable[Renderer]:
-    """In the order in which they are made: the summary comes late, and the manifest seals everything."""
+    """In the order in which they are made: the summary comes last, and then the run is sealed."""
     return (
         Renderer("junit", _junit, "junit.xml: one test case for each planned test"),
         Renderer("allure", _allure, "allure-results: one result for each attempt, for Allure 2 and 3"),
@@ -23,7 +23,6 @@ def harness_renderers() -> Iterable[Renderer]:
         ),
         Renderer("heatmap", _heatmap, "heatmap.html: coverage and success by functional group and DMC"),
         Renderer("summary", _summary, "run.json: what was run, where, and the numbers"),
-        Renderer("manifest", _manifest, "manifest-sha256.txt: every file with its digest, signed"),
     )
 
 
@@ -55,10 +54,3 @@ def _summary(folder: Path, lab: Lab) -> Iterable[Path]:
     from harness.reports.summary import render
 
     return render(folder, lab)
-
-
-def _manifest(folder: Path, lab: Lab) -> Iterable[Path]:
-    from harness.records.manifest import write_manifest
-    from harness.records.seal import sealing_key
-
-    return [write_manifest(folder, sealing_key(lab))]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.domain.lab import Lab
-from harness.records.manifest import write_manifest
 from harness.records.run import read_run
+from harness.records.sealing import write_manifest
 from harness.reports import render_all
 
 

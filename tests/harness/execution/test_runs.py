@@ -262,7 +262,8 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
     summary = json.loads((bench.folder / "runs/run/run.json").read_text())
     assert summary["counts"]["passed"] == len(passed)
     assert summary["counts"]["not_run"] == len(record.plan.tests) - len(passed)
-    assert bench.harness("evidence", "verify", "run").returncode == 0
+    assert "not sealed: it never came to its end; harness resume runs/run brings it there" in rendered.stderr
+    assert bench.harness("evidence", "verify", "run").returncode == 1
 
 
 def test_pytest_shows_what_the_lab_blocked_as_blocked(bench) -> None:

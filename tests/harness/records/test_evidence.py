@@ -16,8 +16,9 @@ import pytest
 
 from harness.domain.words import SupplyState
 from harness.records.evidence import AttemptEvidence, TraceRouter, evidence_folder, read_steps, safe, slug
-from harness.records.manifest import verify_manifest, write_manifest
+from harness.records.manifest import verify_manifest
 from harness.records.rig_log import RigLog
+from harness.records.sealing import write_manifest
 
 LAB_TIME = datetime(2026, 1, 15, 6, tzinfo=UTC)
 TEST = "test_reads_import_registers[standard-srvt-ioc,ioc-alderwick-active,ESME]"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.domain.errors import HarnessError
-from harness.records.manifest import MANIFEST, verify_manifest, write_manifest
+from harness.records.manifest import MANIFEST, verify_manifest
+from harness.records.sealing import write_manifest
 
 
 @pytest.fixture

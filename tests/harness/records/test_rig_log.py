@@ -17,9 +17,10 @@ import pytest
 
 from harness.records import rig_log
 from harness.records.evidence import AttemptEvidence, TraceRouter, evidence_folder, read_steps
-from harness.records.manifest import verify_manifest, write_manifest
+from harness.records.manifest import verify_manifest
 from harness.records.redaction import Redactor
 from harness.records.rig_log import LIMIT, RigLog, attach, log_of
+from harness.records.sealing import write_manifest
 
 TEST = "test_reads[ioc-alderwick-active,ESME]"
 ATTEMPT = "test-reads-1a2b3c4d/1"
