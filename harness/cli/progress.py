@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from collections import Counter
@@ -30,6 +32,25 @@ _STYLES = {
 }
 
 
+class _Screen(io.TextIOWrapper):
+    """Standard error as it was before pytest took it. Where it goes away the run goes on, unseen.
+
+    It goes away with a viewer that quits, or with the disk that a log is on.
+    """
+
+    def __init__(self) -> None:
+        buffer = os.fdopen(os.dup(sys.stderr.fileno()), "wb")
+        super().__init__(buffer, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True)
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is what is wanted
+                os.dup2(nowhere.fileno(), self.fileno())
+            return len(text)
+
+
 class Progress:
     """A pytest plugin of the controller. ``quiet`` shows nothing but errors.
 
@@ -39,7 +60,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._screen = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
+        self._screen = _Screen()
         self._by_rig: dict[str, Counter[str]] = {}
         self._done: set[str] = set()  # planned tests that have had an attempt
         self._planned = 0
@@ -168,9 +189,11 @@ class Progress:
 
     def _tell_of_the_end(self) -> None:
         """In a signal handler, which may have come in the midst of a line: nothing is buffered here."""
-        os.write(
-            self._screen.fileno(), b"\nending: tests in hand are finished first; Ctrl-C again stops them\n"
-        )
+        with contextlib.suppress(OSError):
+            os.write(
+                self._screen.fileno(),
+                b"\nending: tests in hand are finished first; Ctrl-C again stops them\n",
+            )
 
     def _tell(self, line: str) -> None:
         print(line, file=self._screen)

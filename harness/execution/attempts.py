@@ -28,6 +28,7 @@ from harness.records.journal import Journal
 from harness.records.plan import PLAN
 from harness.records.recording import RecordFault
 
+FAILED = AttemptResult.FAILED
 _ENDED = "smets1_ended"
 _BLOCKED = "smets1_blocked"
 """Keys of the user properties by which an attempt's end, and a phase's lab fault, reach the controller."""
@@ -47,6 +48,7 @@ class Attempt:
     verdict: Verdict = PASSED
     faults: list[LabFault] = field(default_factory=list)
     in_doubt: bool = False  # a lab fault, or a hang, in any of its phases, whatever the verdict
+    overdue: Overdue | None = None  # its deadline has come, whether the test let that through or not
     trace: list[str] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)  # as records.run.Phase has them
 
@@ -201,21 +203,37 @@ class AttemptRecorder:
         if attempt is None:
             return report
         if call.excinfo is not None:
-            verdict = judge(call.excinfo.value)
-            attempt.verdict = together(attempt.verdict, verdict)
-            overdue = isinstance(call.excinfo.value, Overdue)
-            attempt.in_doubt |= overdue or verdict.cause is Cause.LAB
-            attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
-            attempt.faults.extend(lab_faults(call.excinfo.value))
-            if why := _why_blocked(verdict, attempt.verdict):
-                report.user_properties.append((_BLOCKED, why))
+            self._judge(attempt, call.excinfo.value, report)
+        elif report.failed:  # pytest says so by itself, as where a test passes that was to fail
+            attempt.verdict = together(attempt.verdict, Verdict(FAILED, Cause.HARNESS, report.longreprtext))
         phase = {"name": report.when, "result": report.outcome, "seconds": round(report.duration, 4)}
         attempt.phases.append(phase)
         if report.when == "teardown":
+            self._hold_to_deadline(attempt, report)
             self._hold_to_lease(attempt, report)
             self._finish(attempt)
             self._ended(attempt).tell(report)
+        _make_encodable(report)
         return report
+
+    def _judge(self, attempt: Attempt, error: BaseException, report: pytest.TestReport) -> None:
+        verdict = judge(error)
+        attempt.verdict = together(attempt.verdict, verdict)
+        attempt.in_doubt |= verdict.cause is Cause.LAB
+        attempt.trace.append(f"{report.when}:\n{report.longreprtext}")
+        attempt.faults.extend(lab_faults(error))
+        if why := _why_blocked(verdict, attempt.verdict):
+            report.user_properties.append((_BLOCKED, why))
+
+    def _hold_to_deadline(self, attempt: Attempt, report: pytest.TestReport) -> None:
+        """A test that has caught what stops it has not passed, and neither has one whose body never ran."""
+        if attempt.overdue is not None:
+            attempt.in_doubt = True
+            attempt.verdict = together(attempt.verdict, judge(attempt.overdue))
+        elif attempt.verdict is PASSED and not any(phase["name"] == "call" for phase in attempt.phases):
+            attempt.verdict = Verdict(FAILED, Cause.HARNESS, "its body did not run")
+        if attempt.verdict.result is FAILED and all(phase["result"] == "passed" for phase in attempt.phases):
+            report.outcome, report.longrepr = "failed", attempt.verdict.message
 
     def _hold_to_lease(self, attempt: Attempt, report: pytest.TestReport) -> None:
         """What was found on a rig that was not ours to the end proves nothing: another may have had it."""
@@ -237,6 +255,25 @@ class AttemptRecorder:
         self._keeper.end()
         if self._journal is not None:
             self._journal.close()
+
+
+def _make_encodable(report: pytest.TestReport) -> None:
+    """Tests may say what is no text, as bytes of a device that were decoded: xdist sends UTF-8 alone."""
+    told = [
+        report.longreprtext,
+        *itertools.chain(*report.sections),
+        *itertools.chain(*report.user_properties),
+    ]
+    try:
+        "".join(map(str, told)).encode()
+    except UnicodeEncodeError:
+        report.longrepr = _encodable(report.longreprtext) or None
+        report.sections = [(name, _encodable(text)) for name, text in report.sections]
+        report.user_properties = [(name, _encodable(str(value))) for name, value in report.user_properties]
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _why_blocked(phase: Verdict, attempt: Verdict) -> str:

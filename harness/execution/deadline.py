@@ -152,10 +152,13 @@ class Deadlines:
             self._take_off()
         if self._in_phase and self._stacks is not None:
             faulthandler.dump_traceback(self._stacks)
-            raise Overdue(
+            overdue = Overdue(
                 f"it did not end within its deadline of {self._seconds:g} s",
                 remedy=f"see where it hung; if it needs longer, say @pytest.mark.{DEADLINE}(seconds)",
             )
+            if self._recorder.current is not None:
+                self._recorder.current.overdue = overdue
+            raise overdue
 
     def _keep_stacks(self) -> None:
         attempt = self._recorder.current

@@ -48,6 +48,8 @@ def set_up_controller(config: pytest.Config) -> None:
         modules = (module for pack in settings.packs for module in pack.modules)
         config.args = [str(module) for module in dict.fromkeys(modules)]
     config.pluginmanager.register(PackCollection(settings), COLLECTION)
+    if config.option.setuponly or config.option.setupplan:
+        raise pytest.UsageError("a pack's tests are run, or shown by --collect-only: not their set-up alone")
     if config.option.collectonly:  # shows what would be planned; no run, no record
         return
     distributed = _distributed(config)
