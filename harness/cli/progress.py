@@ -17,6 +17,7 @@ from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.terminal import TERMINAL
 
 if TYPE_CHECKING:
+    from harness.domain.lab import Lab
     from harness.execution.fork_server import Forks
 
 _INDENT: Final = " " * 12
@@ -78,6 +79,13 @@ class Progress:
             return ()
         stopped = (f"the run was stopped: {self._plugin.stopped}",) if self._plugin.stopped else ()
         return stopped + self._plugin.controller.problems
+
+    @property
+    def lab_to_report_on(self) -> Lab | None:
+        """The run's lab, where its reports are to be made at its end."""
+        if self._plugin is None or not self._plugin.controller.settings.exports:
+            return None
+        return self._plugin.controller.settings.lab
 
     @property
     def sealed(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from harness.config import load_lab
 from harness.domain.errors import UsageError
 from harness.domain.lab import Lab
 from harness.execution.resumption import Resumption, taken_up
+from harness.records.run import read_run
 from harness.records.sealing import Seal
+from harness.reports.summary import summary as summary_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ def resume(options: ResumeOptions) -> ExitCode:
     """Run what is left of a run, in its own folder and by its own plan."""
     lab = load_lab(options.lab)
     with taken_up(options.run, lab, blocked=options.blocked) as resumption:
+        for problem in resumption.problems:
+            tell(str(problem))
         if resumption.left:
             return drive(_as_planned(options, resumption), resumption.plan.run_id, resumption)
         return _nothing_left(options, resumption, lab)
@@ -71,7 +74,7 @@ def _nothing_left(options: ResumeOptions, resumption: Resumption, lab: Lab) -> E
     for problem in problems:
         tell(problem)
     tell(f"run {resumption.plan.run_id}: nothing is left to run")
-    summary = json.loads((folder / "run.json").read_text())
+    summary = summary_of(read_run(folder), lab)
     if options.as_json:
         answer_json(summary)
     else:

@@ -19,6 +19,7 @@ import pytest
 from harness.domain.errors import LabFault
 from harness.domain.words import AttemptResult, Cause
 from harness.execution.context import Settings
+from harness.execution.interruption import stopped_by_no_test
 from harness.execution.planning import CASE, Case, planned_id
 from harness.execution.rig_keeper import RigKeeper
 from harness.execution.verdict import PASSED, Overdue, Verdict, judge, lab_faults, together
@@ -85,10 +86,14 @@ def lab_fault_of(report: pytest.TestReport) -> str | None:
 
 
 class AttemptRecorder:
-    """Journals the attempts of one process, and keeps the evidence router on the attempt in hand."""
+    """Journals the attempts of one process, and keeps the evidence router on the attempt in hand.
 
-    def __init__(self, settings: Settings, keeper: RigKeeper, worker: str) -> None:
+    ``lone``: it is no worker, so that a person may sit at it.
+    """
+
+    def __init__(self, settings: Settings, keeper: RigKeeper, worker: str, *, lone: bool) -> None:
         self._settings = settings
+        self._lone = lone
         self._keeper = keeper
         self._worker = worker
         self._journal: Journal | None = None
@@ -137,6 +142,21 @@ class AttemptRecorder:
         if attempt.in_doubt:
             self._keeper.put_down()  # what has broken stays broken: the next attempt takes the rig anew
         return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        """No test stops the run."""
+        return (yield from stopped_by_no_test(may_exit=self._lone))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Nor here."""
+        return (yield from stopped_by_no_test(may_exit=self._lone))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Nor here."""
+        return (yield from stopped_by_no_test(may_exit=self._lone))
 
     def _begin(self, test: str, case: Case) -> Attempt:
         number, evidence = self._new_evidence(test)

@@ -257,6 +257,9 @@ class ControllerPlugin:
             result = yield
         except RecordFault as fault:
             raise session.Interrupted(str(fault)) from fault
+        except session.Failed as enough:  # -x, --maxfail
+            self._ended = self.stopped = str(enough)
+            raise
         finally:
             self.interruption.wind_down()
             self._told.set()
@@ -297,7 +300,9 @@ class ControllerPlugin:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or what made a worker stop: what is left stays not run, with that reason."""
         if self.interruption.count or not str(excinfo.value):
-            self._ended = "interrupted" if self.interruption.count < 2 else "interrupted, at once"
+            at_once = ", at once" if self.interruption.count > 1 else ""
+            by = f" by {self.interruption.by}" if self.interruption.by else ""
+            self._ended = f"interrupted{at_once}{by}"
         else:
             self._ended = self.stopped = str(excinfo.value)
 

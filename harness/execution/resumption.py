@@ -16,8 +16,10 @@ from harness.config.packs import load_pack, manifests
 from harness.domain.errors import ConfigurationError, HarnessError, UsageError
 from harness.domain.lab import Lab
 from harness.execution.chains import with_earlier_stages
-from harness.records.plan import Plan, PlannedPack, PlannedRig, PlannedTest, refuse_another_lab
-from harness.records.run import read_run
+from harness.records.canonical import digest_of_file
+from harness.records.chain import Problem
+from harness.records.plan import PLAN, Plan, PlannedPack, PlannedRig, PlannedTest, refuse_another_lab
+from harness.records.run import ANOTHER_PLAN, RunRecord, read_run
 from harness.records.run_lock import RunLock
 from harness.records.seal import sealing_key
 from harness.records.sealing import Seal, seal_of
@@ -28,7 +30,8 @@ class Resumption:
     """A run that is ours to go on with, and what is left of it: given to pytest as a plugin.
 
     ``lock`` is held for as long as it lasts. ``ended`` says whether the run had come to an end of its own,
-    ``seal`` how the folder stands to its seal.
+    ``seal`` how the folder stands to its seal. ``problems``: what of the record cannot be believed, so that
+    such tests are left.
     """
 
     folder: Path
@@ -37,6 +40,7 @@ class Resumption:
     lock: RunLock
     ended: bool
     seal: Seal
+    problems: tuple[Problem, ...] = ()
 
     def uses(self, rig_id: str) -> bool:
         """Whether a rig serves what is left: a rig of the plan, of a DMC that has a test left."""
@@ -57,6 +61,7 @@ def taken_up(folder: Path, lab: Lab, *, blocked: bool = False) -> Iterator[Resum
     lock = RunLock.take(folder)
     try:
         record = read_run(folder)
+        refuse_changed_plan(record)
         left = tuple(with_earlier_stages(record.left(blocked=blocked), record.plan.tests))
         refuse_changes(record.plan, lab, {test.dmc for test in left})
         ended = bool(record.parts and record.parts[-1].reason)
@@ -66,9 +71,28 @@ def taken_up(folder: Path, lab: Lab, *, blocked: bool = False) -> Iterator[Resum
                 f"{folder} has more in it than was sealed, and nobody who could have written it",
                 remedy=f"see what: harness evidence verify {folder}",
             )
-        yield Resumption(folder=folder, plan=record.plan, left=left, lock=lock, ended=ended, seal=seal)
+        yield Resumption(
+            folder=folder,
+            plan=record.plan,
+            left=left,
+            lock=lock,
+            ended=ended,
+            seal=seal,
+            problems=record.problems,
+        )
     finally:
         lock.release()
+
+
+def refuse_changed_plan(record: RunRecord) -> None:
+    """:class:`UsageError` where the plan is not the one that was frozen: its journals would not count."""
+    plan, path = record.plan, record.folder / PLAN
+    others = [problem for problem in record.problems if problem.what == ANOTHER_PLAN]
+    if digest_of_file(path) != plan.digest or others:
+        raise UsageError(
+            f"{path} is not the plan that the run began with{''.join(f'; {each}' for each in others[:1])}",
+            remedy="a plan is never edited; restore the file",
+        )
 
 
 def refuse_changes(plan: Plan, lab: Lab, dmcs: Collection[str]) -> None:

@@ -152,13 +152,14 @@ class RigKeeper:
         self.lost, self.opened = "", None
         try:
             self._wait_for(wanted)
-            self._in_hand = self._self_checked(wanted)
+            in_hand = self._self_checked(wanted)
         except HarnessError as error:
+            self.put_down()
             self._lose(wanted, error)
             raise
         self.opened = self.lab_time()
         self.follow_clock()
-        return self._in_hand
+        return in_hand
 
     def _wait_for(self, rig: str) -> None:
         refusal, self._refusal = self._refusal, None
@@ -171,7 +172,7 @@ class RigKeeper:
         if self.tenancy.is_doubtful(rig):
             self._check_every_door(rig)
         self._fence = self.tenancy.fence(recorded=self.recorded)
-        opened = self._open(rig, self._fence)
+        self._in_hand = opened = self._open(rig, self._fence)  # from here on it is put down, whatever comes
         self.tenancy.found(rig, [Finding(rig, "", GOOD, _OPENING, "opened")])
         return opened
 

@@ -74,7 +74,7 @@ def run_tests_here(
     """
     config.pluginmanager.register(Discretion(), "smets1-discretion")
     keeper = RigKeeper(settings, services, hooks, bound=rig)
-    recorder = AttemptRecorder(settings, keeper, f"rig-{rig}" if rig else "alone")
+    recorder = AttemptRecorder(settings, keeper, f"rig-{rig}" if rig else "alone", lone=not rig)
     config.pluginmanager.register(recorder, "smets1-attempts")
     config.pluginmanager.register(Deadlines(settings, recorder, lone=not rig), "smets1-deadlines")
     fixtures: PackFixtures | None = config.pluginmanager.getplugin(FIXTURES)

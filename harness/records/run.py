@@ -31,6 +31,7 @@ from harness.records.evidence import EvidenceFile, evidence_folder
 from harness.records.journal import Event, JournalFile, Problem, read_journal
 from harness.records.plan import PLAN, Plan, PlannedTest, content_of
 
+ANOTHER_PLAN = "this journal belongs to another plan; its events do not count"
 SUSPECTED = "set aside as suspected"
 """How the reason begins why a test that kills rigs is not tried again, whatever its last attempt came to."""
 
@@ -237,7 +238,7 @@ class _Merge:
     def take(self, file: JournalFile) -> None:
         self.problems += file.problems
         if file.head and file.head.fields.get("plan_digest") != self.plan.digest:
-            self._problem(file.head, "this journal belongs to another plan; its events do not count")
+            self._problem(file.head, ANOTHER_PLAN)
             return
         for event in file.events:
             self.times.append(event.at)

@@ -116,3 +116,34 @@ def test_a_viewer_that_quits_does_not_end_the_run(bench) -> None:
     counts = read_run(folder).counts()
     assert (counts["passed"], counts["planned"]) == (8, 8)
     assert (folder / "manifest-sha256.txt.sig").exists()
+
+
+def test_no_test_stops_the_run(bench) -> None:
+    bench.write_tests("""
+    @planned
+    def test_plays_the_user(rig): raise KeyboardInterrupt
+    @planned
+    def test_wants_out(rig): pytest.exit("I want out")
+    @planned
+    def test_passes(rig): pass
+    """)
+    code, output = bench.run("-n", "rigs")
+    assert code == 1, output
+    found = failures(bench.record())
+    assert found["test_plays_the_user"][0] == found["test_wants_out"][0] == "failed"
+    assert "nobody had pressed Ctrl-C" in found["test_plays_the_user"][1]
+    assert "I want out" in found["test_wants_out"][1]
+    assert found["test_passes"][0] == "passed"
+    assert {part.reason for part in bench.record().parts} == {"completed"}
+
+
+@pytest.mark.parametrize("workers", ["0", "rigs"])
+def test_a_run_that_ends_at_the_first_failure_says_so(bench, workers: str) -> None:
+    bench.write_tests("""
+    @planned
+    @pytest.mark.parametrize("number", range(8))
+    def test_fails(rig, number): assert False
+    """)
+    code, output = bench.run("-n", workers, "-x")
+    assert code in {1, 2}, output
+    assert "stopping after 1 failures" in bench.record().end_reason

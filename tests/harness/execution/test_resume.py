@@ -194,6 +194,47 @@ def test_rigs_and_devices_that_are_gone_are_all_named_and_nothing_is_done(bench,
     assert "run run is a run of lab simulated" in resume(bench).stderr
 
 
+@pytest.mark.parametrize("how", ["laid out anew", "edited"])
+def test_a_plan_that_was_touched_is_not_gone_on_with(bench, how: str) -> None:
+    bench.write_tests(SLOWLY)
+    cut_short(bench)
+    plan = bench.folder / "runs/run/plan.json"
+    plan.chmod(0o644)
+    text = plan.read_text()
+    plan.write_text(text.replace('"cycle":""', '"cycle":"C9"') if how == "edited" else f"{text}\n")
+    begun = (bench.folder / "begun").read_text()
+    done = resume(bench)
+    assert (done.returncode, "plan.json is not the plan that the run began with" in done.stderr) == (2, True)
+    assert (bench.folder / "begun").read_text() == begun
+
+
+def test_what_of_a_record_cannot_be_believed_is_said_before_it_runs_again(bench) -> None:
+    bench.write_tests(SLOWLY)
+    cut_short(bench)
+    journal = bench.folder / "runs/run/journal/alone.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"result":"passed"', b'"result":"failed"', 1))
+    done = resume(bench)
+    assert done.returncode == 0, done.stderr
+    assert "journal/alone.jsonl line 3" in done.stderr
+    assert "was changed after it was written" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("workers", ["rigs", "0"])
+def test_a_run_that_is_told_to_end_stops_at_once_with_a_whole_record(bench, number, workers: str) -> None:
+    bench.write_tests(HOLDS)
+    process = bench.start(*(["--one-process"] if workers == "0" else []), program=("harness",))
+    wait_for(bench.folder / "held-ioc-1")
+    process.send_signal(number)
+    code, output = ended(process)
+    assert code == 4, output
+    (run,) = (path for path in (bench.folder / "runs").iterdir() if not path.is_symlink())
+    told = json.loads((run / "run.json").read_text())
+    assert told["end_reason"] == f"interrupted, at once by {number.name}"
+    assert not list((run / "open").iterdir())  # every rig was put down
+    assert bench.harness("evidence", "verify", run.name).returncode == 0
+
+
 def test_what_is_no_run_is_said_to_be_none(bench) -> None:
     nowhere = bench.harness("resume", "no-such-run", "--lab=lab.yaml")
     assert nowhere.returncode == 2
