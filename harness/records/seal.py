@@ -141,14 +141,14 @@ def sealing_key(lab: Lab) -> SealingKey | None:
 
 
 def check_reference(lab: Lab) -> None:
-    """:class:`ConfigurationError` where the key that the lab file names is not there for us alone.
+    """:class:`ConfigurationError` where the key that the lab file names is none, or is not for us alone.
 
-    Asked before a run begins; nothing heavy is loaded for it.
+    Asked before a run begins, which could not be sealed in its end.
     """
     scheme, _, name = lab.evidence_key.partition(":")
     if not lab.evidence_key:
         return
-    read_reference(lab.evidence_key)
+    _private_key(read_reference(lab.evidence_key), lab.evidence_key)
     if scheme == "file" and Path(name).stat().st_mode & _OTHERS:
         raise ConfigurationError(
             f"the sealing key at {lab.evidence_key} can be read by others", remedy=f"chmod 600 {name}"

@@ -157,8 +157,10 @@ def test_another_kind_of_key_is_refused_with_what_to_do(
     fabricated_lab: Lab, tmp_path: Path, kind: str
 ) -> None:
     path = make_key(tmp_path / "key.pem", kind)
-    with pytest.raises(ConfigurationError, match=r"no private key of Ed25519 or P-256 .*openssl genpkey"):
-        sealing_key(replace(fabricated_lab, evidence_key=f"file:{path}"))
+    lab = replace(fabricated_lab, evidence_key=f"file:{path}")
+    for ask in (sealing_key, check_reference):  # before a run too, which it could not seal
+        with pytest.raises(ConfigurationError, match=r"no private key of Ed25519 or P-256 .*openssl genpkey"):
+            ask(lab)
 
 
 def test_a_key_that_others_can_read_or_that_is_not_there_is_told_before_the_run(
