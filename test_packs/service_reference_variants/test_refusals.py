@@ -1,7 +1,8 @@
 """Requests that the DCC must refuse, one of each service group, and the devices that they must not touch.
 
-Codes E2 to E20 are published; what the DCC answers to a broken signature or a counter used before is not,
-so there any refusal will do.
+The codes expected here (E2, E4, E11 to E13, E19) are those of a SMETS2 reference site, so that they hold for
+SMETS1 is supported, not confirmed. What the DCC answers to a broken signature or a counter used before is not
+published, so there any refusal will do.
 """
 
 from __future__ import annotations
