@@ -1,6 +1,6 @@
-"""The S1SP's end of the hubs' WAN: :class:`WanHead`. The hub's end is in :mod:`.hub_wan`.
+"""The S1SP's end of the hubs' WAN: :class:`WanHead`. The hub's end is in :mod:`.hub`.
 
-One TCP connection a hub (frames: :mod:`.wan_frames`). The hub reports (hello, alert, due) and is told "ack"
+One TCP connection a hub (frames: :mod:`.frames`). The hub reports (hello, alert, due) and is told "ack"
 when the head's callback has returned; the head asks (exchange, now, hold, ring) and gets an "answer".
 Nothing here knows DLMS: an APDU is bytes.
 
