@@ -155,14 +155,6 @@ class WanHead:
         """Ids of the devices that the hub can reach, its own among them."""
         return self._hub(ch_id).devices
 
-    def hub_of(self, device_id: str) -> str:
-        """The hub that announced the device; :class:`HubUnreachable` where none did."""
-        with self._lock:
-            for ch_id, connection in self._hubs.items():
-                if device_id in connection.devices:
-                    return ch_id
-        raise HubUnreachable(f"no connected hub has announced {device_id}")
-
     def exchange(
         self, ch_id: str, device_id: str, apdu: bytes, client_sap: int, timeout: float = ANSWER_SECONDS
     ) -> tuple[bytes, ...]:
