@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from device_drivers.bench import open_bench
 from device_drivers.bench.controller import OpenController, open_controller
 from device_drivers.doors.steps import OPENING
-from device_drivers.rigs.assembly import connect_device, reached
+from device_drivers.rigs.assembly import BASELINE_REMEDY, connect_device, reached
 from device_drivers.rigs.guarded import guarded, letting_go
 from device_drivers.rigs.physical import real_time
 from device_drivers.rigs.user import open_user
@@ -42,7 +42,6 @@ T = TypeVar("T")
 LARGEST_DRIFT: Final = timedelta(seconds=10)
 """How far a meter's clock may be from UTC (SMETS1: within 10 seconds)."""
 _NO_STEP: Final = "take what the lab file says of it"
-_BASELINE_REMEDY: Final = "correct the lab file, or bring the device to its baseline"
 
 
 def check_rig(
@@ -162,7 +161,7 @@ def _device(
         identity = opened.identity()
         part.found = told(identity)
         for deviation in deviations(device, identity):
-            part.bad(str(deviation), _BASELINE_REMEDY, LabFault.__name__)
+            part.bad(str(deviation), BASELINE_REMEDY, LabFault.__name__)
         part.step("read clock")
         if (drift := _drift(opened, clock)) is None:
             return
