@@ -35,7 +35,7 @@ from harness.domain.errors import (
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.instruments import Bench, CommandResult, Device, Identity, LabClock, RunningCommand
 from harness.domain.lab import Lab, Rig, RigDevice
-from harness.hooks import Fence, RunContext, Trace, unfenced
+from harness.hooks import Fence, Trace, unfenced
 
 T = TypeVar("T")
 
@@ -44,25 +44,8 @@ LARGEST_DRIFT: Final = timedelta(seconds=10)
 _NO_STEP: Final = "take what the lab file says of it"
 
 
-def check_rig(
-    lab: Lab,
-    rig: Rig,
-    services: Mapping[str, Any],
-    run: RunContext,
-    trace: Trace,
-    fence: Fence = unfenced,
-) -> list[Finding]:
-    """What came of each part. Twins are stood up first; what is then checked is the same for every rig."""
-    report = _Report(rig.id, trace, fence)
-    with ExitStack() as held:
-        at_hand = report.trying("", lambda part: _at_hand(lab, rig, services, run, part, held), quiet=True)
-        if at_hand is not None:
-            _check_parts(lab, at_hand, services, report, held)
-    return report.findings
-
-
 @dataclass(frozen=True, slots=True)
-class _AtHand:
+class AtHand:
     """A rig whose doors can be tried. ``bench`` is one that needs no driver."""
 
     rig: Rig
@@ -70,20 +53,35 @@ class _AtHand:
     bench: Bench | None
 
 
-def _at_hand(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, part: _Part, held: ExitStack
-) -> _AtHand:
-    if rig.simulation is None:
-        return _AtHand(rig, real_time(part), None)
-    from device_drivers.simulated.rig import stand_up_rig
+def check_rig(
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    trace: Trace,
+    fence: Fence = unfenced,
+    twins: Callable[[ExitStack], AtHand] | None = None,
+) -> list[Finding]:
+    """What came of each part. ``twins``, where there are some, stands them up first.
 
-    part.step("stand the twins up")
-    site = stand_up_rig(lab, rig, services, run, held)
-    return _AtHand(site.rig, site.twins.clock, site.bench)
+    What is then checked is the same for every rig.
+    """
+    report = _Report(rig.id, trace, fence)
+    with ExitStack() as held:
+
+        def at_hand(part: _Part) -> AtHand:
+            if twins is None:
+                return AtHand(rig, real_time(part), None)
+            part.step("stand the twins up")
+            return twins(held)
+
+        there = report.trying("", at_hand, quiet=True)
+        if there is not None:
+            _check_parts(lab, there, services, report, held)
+    return report.findings
 
 
 def _check_parts(
-    lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], report: _Report, held: ExitStack
+    lab: Lab, at_hand: AtHand, services: Mapping[str, Any], report: _Report, held: ExitStack
 ) -> None:
     rig, clock = at_hand.rig, at_hand.clock
     fence = report.fence
@@ -109,7 +107,7 @@ def _controller(lab: Lab, rig: Rig, part: _Part, held: ExitStack, fence: Fence) 
     return opened
 
 
-def _bench(lab: Lab, at_hand: _AtHand, controller: OpenController, part: _Part, fence: Fence) -> None:
+def _bench(lab: Lab, at_hand: AtHand, controller: OpenController, part: _Part, fence: Fence) -> None:
     """Open it, make it safe (every point that can be written is, and is read back), read its meters."""
     with ExitStack() as held:
         bench = at_hand.bench
@@ -136,7 +134,7 @@ def _capture(rig: Rig, name: str, controller: OpenController, part: _Part) -> No
     part.found = probe(line, name, controller)
 
 
-def _user(lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], part: _Part) -> None:
+def _user(lab: Lab, at_hand: AtHand, services: Mapping[str, Any], part: _Part) -> None:
     part.step("reach the DCC link")
     with ExitStack() as held:
         open_user(services, at_hand.rig, at_hand.clock, part, lab, held)
