@@ -144,6 +144,8 @@ class Driver:
     The fence goes to whatever opens the port. The harness asks it before each call of the device as well. A
     device that has a ``close`` is closed when the rig is put down. Where the rig is not ours any more, its
     ``abandon`` is called instead, which lets go of the port and sends nothing; without one it is left alone.
+    A device that has a ``supply_was_cut`` is told by it when the bench has switched its supply off, for no
+    session outlives that.
     """
 
     device_type: DeviceType
