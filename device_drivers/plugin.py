@@ -170,10 +170,14 @@ def harness_check_messages(lab: Lab, folder: Path) -> MessageCheck:
 def harness_check_rig(
     lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, trace: Trace, fence: Fence
 ) -> list[Finding]:
-    """Every door of the rig, each by itself."""
+    """Every door of the rig, each by itself; of a simulated one, those that its twins stand behind."""
+    if rig.simulation is not None:
+        from device_drivers.simulated.checks import check_simulated_rig
+
+        return check_simulated_rig(lab, rig, services, run, trace, fence)
     from device_drivers.rigs.checks import check_rig
 
-    return check_rig(lab, rig, services, run, trace, fence)
+    return check_rig(lab, rig, services, trace, fence)
 
 
 @hookimpl

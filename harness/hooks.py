@@ -144,6 +144,8 @@ class Driver:
     The fence goes to whatever opens the port. The harness asks it before each call of the device as well. A
     device that has a ``close`` is closed when the rig is put down. Where the rig is not ours any more, its
     ``abandon`` is called instead, which lets go of the port and sends nothing; without one it is left alone.
+    A device that has a ``supply_was_cut`` is told by it when the bench has switched its supply off, for no
+    session outlives that.
     """
 
     device_type: DeviceType
@@ -197,42 +199,42 @@ class Renderer:
     description: str
 
 
-class Specification:
+class Specification(Protocol):  # a protocol, since its functions have no bodies
     """Every hook of the harness."""
 
     @hookspec
-    def harness_transports(self) -> Iterable[Transport]:  # type: ignore[empty-body]
+    def harness_transports(self) -> Iterable[Transport]:
         """Transports by name, as a lab file's ``door.transport`` names them."""
 
     @hookspec
-    def harness_drivers(self) -> Iterable[Driver]:  # type: ignore[empty-body]
+    def harness_drivers(self) -> Iterable[Driver]:
         """Drivers by device type and protocol."""
 
     @hookspec
-    def harness_benches(self) -> Iterable[BenchDriver]:  # type: ignore[empty-body]
+    def harness_benches(self) -> Iterable[BenchDriver]:
         """Bench drivers by kind."""
 
     @hookspec
-    def harness_line_readings(self) -> Iterable[LineReading]:  # type: ignore[empty-body]
+    def harness_line_readings(self) -> Iterable[LineReading]:
         """Readings of captured lines by name: DLMS in its wrapper, or whatever a lab's own WAN speaks."""
 
     @hookspec
-    def harness_faults(self) -> Iterable[Fault]:  # type: ignore[empty-body]
+    def harness_faults(self) -> Iterable[Fault]:
         """Twin faults that ``harness run --fault NAME`` can switch on."""
 
     @hookspec
-    def harness_renderers(self) -> Iterable[Renderer]:  # type: ignore[empty-body]
+    def harness_renderers(self) -> Iterable[Renderer]:
         """Exports that are made when a run has ended."""
 
     @hookspec
-    def harness_preload(self, lab: Lab) -> Iterable[str]:  # type: ignore[empty-body]
+    def harness_preload(self, lab: Lab) -> Iterable[str]:
         """Modules that opening the lab's rigs takes: imported once, where workers are forked from.
 
         None may start a thread. What is left out is imported in each worker when it is needed.
         """
 
     @hookspec
-    def harness_preload_services(self, lab: Lab) -> Iterable[str]:  # type: ignore[empty-body]
+    def harness_preload_services(self, lab: Lab) -> Iterable[str]:
         """Modules that starting what the lab's runs share takes, for runs that are forked from one process.
 
         None may start a thread.

@@ -54,14 +54,15 @@ class Doorkeeper:
         self.evidence.expect("messages that came later", found=self.user.strays(), expected=before)
 
     def refused(self, what: str, response: ServiceResponse, code: str = "") -> None:
-        """The DCC did not admit the request: by this code where one is published."""
+        """The DCC did not admit the request: by this code where one is known, by any where none is."""
         found = {
             "admitted": response.acknowledgement.startswith("I") or response.code.startswith("I"),
             "success": response.success,
-            "code": response.code,
             "problems": response.problems,
         }
-        due = {"admitted": False, "success": False, "code": code or response.code, "problems": ()}
+        due = {"admitted": False, "success": False, "problems": ()}
+        if code:
+            found["code"], due["code"] = response.code, code
         self.evidence.expect(f"{what} of SRV {response.srv}", found=found, expected=due)
 
     def not_done(self, what: str, response: ServiceResponse) -> None:

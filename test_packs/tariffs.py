@@ -6,13 +6,14 @@ electricity thresholds in Wh. A gas tariff has no scales.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from harness.domain.instruments import Body, Device
 from harness.domain.words import DeviceType
+from test_packs.content import indexed
 
 MILLIPENCE: Final = -5  # the power of ten of a pound
 _WILD: Final = {"year": 0xFFFF, "month": 0xFF, "day": 0xFF, "weekday": 0xFF}
@@ -196,11 +197,6 @@ class Tariff:
         else:
             tariff = {"BlockTariff": {"BlockPrice": indexed(self.block_prices[0]), "NumberOfThresholds": 3}}
         return {"CurrencyUnits": "GBP", "StandingCharge": self.standing_charge, **tariff}
-
-
-def indexed(values: Iterable[int]) -> list[dict[str, Any]]:
-    """Elements of text with an ``index`` from 1."""
-    return [{"@index": number, "": value} for number, value in enumerate(values, start=1)]
 
 
 def _row(values: Sequence[int], width: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 The source alone is read: a value that a device's own port, the bench or the engineer gave is followed through
 names, calls and returns into ``evidence.expect``, ``assert``, ``clock.until`` or ``pytest.raises``. What is
-followed too far is no harm: :mod:`tests.end_to_end.lying_ports` proves the same by running the tests.
+followed too far is no harm: :mod:`tests.lying_ports` proves the same by running the tests.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 REPO = Path(__file__).parents[1]
 LAYERS = ("cli", "reports", "assurance", "traceability", "execution", "rigs", "records", "config", "domain")
 HEAVY = ("lxml", "xmlsec", "scapy", "pymodbus", "paramiko", "serial", "cryptography", "httpx", "starlette",
-         "uvicorn", "openpyxl", "jinja2", "sqlalchemy", "pydantic", "yaml", "holidays")  # fmt: skip
+         "uvicorn", "openpyxl", "jinja2", "sqlalchemy", "pydantic", "yaml")  # fmt: skip
 
 
 def sources(folder: str) -> list[Path]:

@@ -69,11 +69,6 @@ def boolean(value: bool) -> Data:
     return Data(Tag.BOOLEAN, value)
 
 
-def double_long(value: int) -> Data:
-    """A signed 32-bit integer."""
-    return Data(Tag.DOUBLE_LONG, value)
-
-
 def double_long_unsigned(value: int) -> Data:
     """An unsigned 32-bit integer."""
     return Data(Tag.DOUBLE_LONG_UNSIGNED, value)
@@ -82,11 +77,6 @@ def double_long_unsigned(value: int) -> Data:
 def long64_unsigned(value: int) -> Data:
     """An unsigned 64-bit integer."""
     return Data(Tag.LONG64_UNSIGNED, value)
-
-
-def long64(value: int) -> Data:
-    """A signed 64-bit integer."""
-    return Data(Tag.LONG64, value)
 
 
 def unsigned(value: int) -> Data:

@@ -39,8 +39,8 @@ def to_wire(selector: Selector | None) -> Selection | None:
         case None:
             return None
         case RangeSelector(start, end, columns):
-            objects = array(*(_capture_object(column) for column in columns))
-            clock = _capture_object(CLOCK_TIME)
+            objects = array(*(capture_object(column) for column in columns))
+            clock = capture_object(CLOCK_TIME)
             return Selection(BY_RANGE, structure(clock, _moment(start), _moment(end), objects))
         case EntrySelector(first, last, first_column, last_column):
             entries = double_long_unsigned(first), double_long_unsigned(last)
@@ -67,7 +67,8 @@ def from_wire(selection: Selection | None) -> Selector | None:
     raise ProtocolViolation(f"selector {selection.selector}: expected 1 (range) or 2 (entry)")
 
 
-def _capture_object(ref: AttributeRef) -> Data:
+def capture_object(ref: AttributeRef) -> Data:
+    """An attribute as the capture objects of a profile name it (Blue Book 4.3.6)."""
     name = octets(parse_obis(ref.obis))
     return structure(long_unsigned(ref.class_id), name, integer(ref.attribute), long_unsigned(0))
 

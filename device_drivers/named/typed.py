@@ -99,7 +99,7 @@ def _decimal(form: Fixed, text: str) -> Decimal:
     if not value.is_finite():
         raise ValueError("it is no decimal number")
     if value and abs(value.adjusted()) > _DIGITS:
-        raise ValueError("it is out of all proportion")
+        raise ValueError("the number is too large or too small")
     steps = value.scaleb(-form.scaler)
     if steps != steps.to_integral_value():
         raise ValueError(f"it takes steps of {Decimal(1).scaleb(form.scaler):f}")

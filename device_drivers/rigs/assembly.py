@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from device_drivers.bench import NoBench, open_bench
 from device_drivers.bench.capture import open_capture
@@ -24,6 +24,8 @@ from harness.hooks import WHOLE, Driver, Fence, Trace, Wanted, still_ours, unfen
 
 if TYPE_CHECKING:
     from harness.domain.faults import Fault
+
+BASELINE_REMEDY: Final = "correct the lab file, or bring the device to its baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def hold_to_baseline(rig: Rig, expected: RigDevice, device: Device) -> None:
     if wrong := deviations(expected, device.identity()):
         raise LabFault(
             f"rig {rig.id}: {'; '.join(map(str, wrong))}",
-            remedy="correct the lab file, or bring the device to its baseline",
+            remedy=BASELINE_REMEDY,
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from device_drivers.bench import open_bench
 from device_drivers.bench.controller import OpenController, open_controller
 from device_drivers.doors.steps import OPENING
-from device_drivers.rigs.assembly import connect_device, reached
+from device_drivers.rigs.assembly import BASELINE_REMEDY, connect_device, reached
 from device_drivers.rigs.guarded import guarded, letting_go
 from device_drivers.rigs.physical import real_time
 from device_drivers.rigs.user import open_user
@@ -35,35 +35,17 @@ from harness.domain.errors import (
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.instruments import Bench, CommandResult, Device, Identity, LabClock, RunningCommand
 from harness.domain.lab import Lab, Rig, RigDevice
-from harness.hooks import Fence, RunContext, Trace, unfenced
+from harness.hooks import Fence, Trace, unfenced
 
 T = TypeVar("T")
 
 LARGEST_DRIFT: Final = timedelta(seconds=10)
 """How far a meter's clock may be from UTC (SMETS1: within 10 seconds)."""
 _NO_STEP: Final = "take what the lab file says of it"
-_BASELINE_REMEDY: Final = "correct the lab file, or bring the device to its baseline"
-
-
-def check_rig(
-    lab: Lab,
-    rig: Rig,
-    services: Mapping[str, Any],
-    run: RunContext,
-    trace: Trace,
-    fence: Fence = unfenced,
-) -> list[Finding]:
-    """What came of each part. Twins are stood up first; what is then checked is the same for every rig."""
-    report = _Report(rig.id, trace, fence)
-    with ExitStack() as held:
-        at_hand = report.trying("", lambda part: _at_hand(lab, rig, services, run, part, held), quiet=True)
-        if at_hand is not None:
-            _check_parts(lab, at_hand, services, report, held)
-    return report.findings
 
 
 @dataclass(frozen=True, slots=True)
-class _AtHand:
+class AtHand:
     """A rig whose doors can be tried. ``bench`` is one that needs no driver."""
 
     rig: Rig
@@ -71,20 +53,35 @@ class _AtHand:
     bench: Bench | None
 
 
-def _at_hand(
-    lab: Lab, rig: Rig, services: Mapping[str, Any], run: RunContext, part: _Part, held: ExitStack
-) -> _AtHand:
-    if rig.simulation is None:
-        return _AtHand(rig, real_time(part), None)
-    from device_drivers.simulated.rig import stand_up_rig
+def check_rig(
+    lab: Lab,
+    rig: Rig,
+    services: Mapping[str, Any],
+    trace: Trace,
+    fence: Fence = unfenced,
+    twins: Callable[[ExitStack], AtHand] | None = None,
+) -> list[Finding]:
+    """What came of each part. ``twins``, where there are some, stands them up first.
 
-    part.step("stand the twins up")
-    site = stand_up_rig(lab, rig, services, run, held)
-    return _AtHand(site.rig, site.twins.clock, site.bench)
+    What is then checked is the same for every rig.
+    """
+    report = _Report(rig.id, trace, fence)
+    with ExitStack() as held:
+
+        def at_hand(part: _Part) -> AtHand:
+            if twins is None:
+                return AtHand(rig, real_time(part), None)
+            part.step("stand the twins up")
+            return twins(held)
+
+        there = report.trying("", at_hand, quiet=True)
+        if there is not None:
+            _check_parts(lab, there, services, report, held)
+    return report.findings
 
 
 def _check_parts(
-    lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], report: _Report, held: ExitStack
+    lab: Lab, at_hand: AtHand, services: Mapping[str, Any], report: _Report, held: ExitStack
 ) -> None:
     rig, clock = at_hand.rig, at_hand.clock
     fence = report.fence
@@ -110,7 +107,7 @@ def _controller(lab: Lab, rig: Rig, part: _Part, held: ExitStack, fence: Fence) 
     return opened
 
 
-def _bench(lab: Lab, at_hand: _AtHand, controller: OpenController, part: _Part, fence: Fence) -> None:
+def _bench(lab: Lab, at_hand: AtHand, controller: OpenController, part: _Part, fence: Fence) -> None:
     """Open it, make it safe (every point that can be written is, and is read back), read its meters."""
     with ExitStack() as held:
         bench = at_hand.bench
@@ -137,7 +134,7 @@ def _capture(rig: Rig, name: str, controller: OpenController, part: _Part) -> No
     part.found = probe(line, name, controller)
 
 
-def _user(lab: Lab, at_hand: _AtHand, services: Mapping[str, Any], part: _Part) -> None:
+def _user(lab: Lab, at_hand: AtHand, services: Mapping[str, Any], part: _Part) -> None:
     part.step("reach the DCC link")
     with ExitStack() as held:
         open_user(services, at_hand.rig, at_hand.clock, part, lab, held)
@@ -162,7 +159,7 @@ def _device(
         identity = opened.identity()
         part.found = told(identity)
         for deviation in deviations(device, identity):
-            part.bad(str(deviation), _BASELINE_REMEDY, LabFault.__name__)
+            part.bad(str(deviation), BASELINE_REMEDY, LabFault.__name__)
         part.step("read clock")
         if (drift := _drift(opened, clock)) is None:
             return

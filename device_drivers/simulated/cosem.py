@@ -41,6 +41,7 @@ from device_drivers.dlms.refs import (
     invocation_counter,
     parse_obis,
 )
+from device_drivers.dlms.selection import capture_object
 from device_drivers.named.forms import MOMENT, UNSET, Form
 from device_drivers.named.objects import Command, Item, Kind, Log, ObjectTable
 from harness.domain.errors import AccessRefused, ProtocolViolation
@@ -195,10 +196,10 @@ class TwinModel:
         if attribute == 2:
             return _buffer(log, self._rows(log, client), selector, self._captured(log))
         values = {
-            3: lambda: array(*(_capture_object(ref) for ref in self._captured(log))),
+            3: lambda: array(*(capture_object(ref) for ref in self._captured(log))),
             4: lambda: double_long_unsigned(log.period),
             5: lambda: enum(1),  # sorted first in, first out
-            6: lambda: _capture_object(CLOCK_TIME),
+            6: lambda: capture_object(CLOCK_TIME),
             7: lambda: double_long_unsigned(len(self._rows(log, client))),
             8: lambda: double_long_unsigned(log.capacity),
         }
@@ -280,11 +281,6 @@ def _decoded(form: Form, data: Data | None) -> Any:
 
 def _scaler_unit(form: Form, unit: str) -> Data:
     return structure(integer(getattr(form, "scaler", 0)), enum(UNITS.get(unit, NO_UNIT)))
-
-
-def _capture_object(ref: AttributeRef) -> Data:
-    name = octets(parse_obis(ref.obis))
-    return structure(long_unsigned(ref.class_id), name, integer(ref.attribute), long_unsigned(0))
 
 
 def _buffer(

@@ -22,10 +22,10 @@ from device_drivers.dcc.http import HttpClient, HttpServer
 from device_drivers.dcc.identities import simulated_pki
 from device_drivers.dcc.pki import client_context, server_context
 from device_drivers.dcc.schemas import schemas
-from device_drivers.dcc.services import Commission
 from device_drivers.dcc.signature import Signer
 from device_drivers.dlms.counters import FileCounters
 from device_drivers.rigs.assembly import chosen_faults
+from device_drivers.simulated.dcc_process import Commission
 from device_drivers.simulated.gateway.admission import Admission, known_others
 from device_drivers.simulated.gateway.back_door import BackDoor
 from device_drivers.simulated.gateway.delivery import Outbound, Signers, Writer

@@ -11,9 +11,9 @@ from typing import Any, Final
 from device_drivers.dcc.counters import originator_counter
 from device_drivers.dcc.identities import simulated_identities, simulated_pki
 from device_drivers.dcc.link import Link
-from device_drivers.dcc.services import Commission, DccSideProcess
 from device_drivers.rigs.assembly import chosen_faults
 from device_drivers.simulated.clock import VirtualClock
+from device_drivers.simulated.dcc_process import Commission, DccSideProcess
 from device_drivers.simulated.keys import MANAGEMENT, PUBLIC, READER, KeyRing, key_ring, server_title
 from device_drivers.simulated.pace import Pace
 from device_drivers.simulated.rig import build_twins, join_the_dcc, stand_up

@@ -287,7 +287,7 @@ def evidence_verify_command(
 ) -> ExitCode:
     """Tell what was changed since it was recorded, and who signed it.
 
-    Named are file, line and bytes that were changed, removed, added or re-ordered.
+    Lists each file, line and byte range that was changed, removed, added or put in another order.
     """
     from harness.cli.evidence import verify
 

@@ -173,7 +173,9 @@ def power(target: Target, on: str, seconds: float | None) -> ExitCode:
     """Switch the device's power at the bench, whose safe state comes back when the command ends."""
     wanted = chosen({"on": True, "off": False}, on, "power state")
     if not wanted and seconds is None and not sys.stdin.isatty():
-        raise UsageError("nobody is at a terminal to end 'off'", remedy="say for how long: --for SECONDS")
+        raise UsageError(
+            "without a terminal 'power off' needs a duration", remedy="say for how long: --for SECONDS"
+        )
     with in_hand(target, door=False, bench=True) as held:
         held.rig.bench.power(held.type, wanted)
         _answer(target, ("what", "value", "unit"), [("power", "on" if wanted else "off", "")])

@@ -21,7 +21,7 @@ from harness.domain.words import DeviceType
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One thing in which a device is not what it should be; ``part`` is how :class:`Identity` calls it."""
+    """One thing in which a device is not what it should be; ``part`` is its name in :class:`Identity`."""
 
     device_type: DeviceType
     model: str  # the id of the Device Model that it is held against

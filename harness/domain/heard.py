@@ -14,8 +14,7 @@ from harness.domain.instruments import CapturedApdu
 class HeardStream:
     """Bytes that went one way over a TCP connection without a gap, or one UDP datagram.
 
-    Where the capture missed something a stream ends, and the next one begins. ``from_start`` says whether
-    the connection's first byte is this stream's first.
+    Where the capture missed something a stream ends, and the next one begins.
 
     >>> noon, one = datetime(2026, 3, 2, 12), datetime(2026, 3, 2, 13)
     >>> stream = HeardStream(source="a:1", destination="b:2", pieces=((noon, b"abc"), (one, b"de")))
@@ -26,7 +25,6 @@ class HeardStream:
     source: str
     destination: str
     pieces: tuple[tuple[datetime, bytes], ...] = field(repr=False)
-    from_start: bool = True
 
     @property
     def data(self) -> bytes:

@@ -55,7 +55,7 @@ def cleared(
     :class:`UsageError` for an id that no suspect link leads to, and for nobody or no reason.
     """
     if not by.strip() or not reason.strip():
-        raise UsageError("nobody, or no reason, clears nothing", remedy="say --by and --reason")
+        raise UsageError("a link is cleared by a named person, with a reason", remedy="say --by and --reason")
     suspects = [link for link in links.suspects(ttm) if test in {"", link.test}]
     known = sorted({link.id for link in suspects})
     for id_ in ids:

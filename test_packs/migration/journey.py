@@ -168,10 +168,6 @@ class Journey:
         """Those devices of the installation that it has; all where none is named."""
         return tuple(device for type_, device in self.rig.devices.items() if not types or type_ in types)
 
-    def without_gas(self) -> tuple[DeviceType, ...]:
-        """The types of its devices but for the gas meter."""
-        return tuple(type_ for type_ in self.rig.devices if type_ is not DeviceType.GSME)
-
     def lose_power(self, duration: timedelta = timedelta(minutes=5)) -> None:
         """A power cut, from which electricity meter and hub come back."""
         self.bench.mains(on=False)

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from harness.domain.instruments import Esme, EvidenceLog, Gsme, LabClock, Meter, ServiceUser
+from harness.domain.instruments import Esme, Gsme, LabClock, Meter, ServiceUser
 from harness.domain.words import DeviceType, UserRole
-from test_packs.arrange import Unchanged, prepaying
+from test_packs.arrange import prepaying
 from test_packs.refusals import Doorkeeper
 from test_packs.requests import right_bodies
 
@@ -124,17 +124,17 @@ def _refuse_all(
 @pytest.mark.ttm("TTM-REF-ALL-E-01")
 @pytest.mark.devices("ESME")
 def test_every_electricity_request_is_refused_to_a_role_that_may_not_send_it(
-    user: ServiceUser, esme: Esme, clock: LabClock, evidence: EvidenceLog, unchanged: Unchanged
+    door: Doorkeeper, esme: Esme, user: ServiceUser, clock: LabClock
 ) -> None:
     """Every SRV for an ESME: refused to a User Role that is not eligible, and the meter is untouched."""
-    _refuse_all(Doorkeeper(user, clock, evidence, unchanged), esme, _ELECTRICITY, user, clock)
+    _refuse_all(door, esme, _ELECTRICITY, user, clock)
 
 
 @pytest.mark.srv(*_GAS)
 @pytest.mark.ttm("TTM-REF-ALL-G-01")
 @pytest.mark.devices("GSME")
 def test_every_gas_request_is_refused_to_a_role_that_may_not_send_it(
-    user: ServiceUser, gsme: Gsme, clock: LabClock, evidence: EvidenceLog, unchanged: Unchanged
+    door: Doorkeeper, gsme: Gsme, user: ServiceUser, clock: LabClock
 ) -> None:
     """Every SRV for a GSME: refused to a User Role that is not eligible, and the meter is untouched."""
-    _refuse_all(Doorkeeper(user, clock, evidence, unchanged), gsme, _GAS, user, clock)
+    _refuse_all(door, gsme, _GAS, user, clock)

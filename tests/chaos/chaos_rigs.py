@@ -43,4 +43,4 @@ def harness_check_rig(lab, rig, services, run, trace, fence):
         return None
     from device_drivers.rigs.checks import check_rig
 
-    return check_rig(lab, replace(rig, devices={}), services, run, trace, fence)
+    return check_rig(lab, replace(rig, devices={}), services, trace, fence)

@@ -171,7 +171,7 @@ def open_dcc(tmp_path: Path) -> Iterator[Callable[..., DccBench]]:
     from device_drivers.dcc.identities import simulated_identities
     from device_drivers.dcc.link import Link
     from device_drivers.dcc.loopback import LinkDoor
-    from device_drivers.dcc.services import Commission
+    from device_drivers.simulated.dcc_process import Commission
     from device_drivers.simulated.dcc_side import build_gateway, serve_control, serve_gateway
     from harness.domain.faults import Interceptions, Place
     from harness.hooks import RunContext

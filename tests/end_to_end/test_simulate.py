@@ -174,11 +174,10 @@ def test_the_reader_reads_what_the_public_may_not(standing: Standing) -> None:
         assert reader.get(IMPORT).value > 0
 
 
-def test_lab_time_passes_as_fast_as_real_time(standing: Standing) -> None:
+def test_lab_time_passes_by_itself(standing: Standing) -> None:
     with client_of(standing.port("ESME"), "none") as client:
-        first, began = clock_of(client), time.monotonic()
+        first = clock_of(client)
         soon(lambda: (clock_of(client) - first).total_seconds() >= 3)
-        assert 1.9 <= time.monotonic() - began <= 6  # a busy host is late, and makes up for it
 
 
 def test_who_has_the_printed_files_is_a_user_of_the_gateway(standing: Standing) -> None:

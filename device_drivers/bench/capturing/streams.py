@@ -46,12 +46,11 @@ class _Way:
     def __init__(self, first: Segment) -> None:
         self._first = first
         self._origin = (first.sequence + first.opens) % _NUMBERS
-        self._opened = first.opens
         self._segments: list[tuple[int, Segment]] = []  # place of the first byte, from the origin
 
     def is_over(self, segment: Segment) -> bool:
         """Whether a segment opens another connection between the same two ends."""
-        return segment.opens and not (self._opened and segment.sequence == self._first.sequence)
+        return segment.opens and not (self._first.opens and segment.sequence == self._first.sequence)
 
     def add(self, segment: Segment) -> None:
         if segment.data:
@@ -60,24 +59,19 @@ class _Way:
 
     def streams(self) -> Iterator[HeardStream]:
         pieces: list[tuple[datetime, bytes]] = []
-        begins = place = 0
+        place = 0
         for start, segment in sorted(self._segments, key=lambda each: (each[0], each[1].timestamp)):
             if start > place or not pieces:
                 if pieces:
-                    yield self._stream(pieces, begins)
-                pieces, begins, place = [], start, start
+                    yield self._stream(pieces)
+                pieces, place = [], start
             fresh = segment.data[place - start :]
             if fresh:
                 pieces.append((segment.timestamp, fresh))
                 place += len(fresh)
         if pieces:
-            yield self._stream(pieces, begins)
+            yield self._stream(pieces)
 
-    def _stream(self, pieces: list[tuple[datetime, bytes]], begins: int) -> HeardStream:
+    def _stream(self, pieces: list[tuple[datetime, bytes]]) -> HeardStream:
         first = self._first
-        return HeardStream(
-            source=first.source,
-            destination=first.destination,
-            pieces=tuple(pieces),
-            from_start=self._opened and begins == 0,
-        )
+        return HeardStream(source=first.source, destination=first.destination, pieces=tuple(pieces))

@@ -55,7 +55,7 @@ class Tool:
         return f"ulimit -f {-(-most_bytes // _FILE_UNIT)}"
 
     def is_listening(self, said: str) -> bool:
-        """Whether these words of its say that it listens."""
+        """Whether what the program said means that it listens."""
         return self.listens in said
 
 

@@ -24,7 +24,6 @@ MODULUS: Final = 8
 
 _FORMAT, _SEGMENTED = 0xA000, 0x0800
 _SHORTEST_FRAME = 2 + 1 + 1 + 1 + 2
-_LONGEST_HEADER = 2 + 4 + 4 + 1 + 2
 _ADDRESS_BYTES = (1, 2, 4)
 _GOOD: Final = 0x1D0F  # what remains of an intact frame (ISO/IEC 13239 4.2.5.2), bits reversed
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -21,22 +21,23 @@ _UTRN: Final = re.compile(r"(\d{6})(\d{7})\d{7}")
 # Top-up codes
 
 
-def _any_meters_code(seen: Seen) -> Any:
-    """Whatever its check says, the code is taken for one of this meter."""
-    found = (
+def _code(seen: Seen) -> re.Match[str] | None:
+    """The code of a top-up; ``None`` for what is none, or for another item."""
+    return (
         _UTRN.fullmatch(bytes(seen.value or b"").decode(errors="replace")) if seen.item == "top_up" else None
     )
-    if found is None:
+
+
+def _any_meters_code(seen: Seen) -> Any:
+    """Whatever its check says, the code is taken for one of this meter."""
+    if (found := _code(seen)) is None:
         return seen.value
     return make_utrn(seen.details["device_id"], int(found[1]), int(found[2])).encode()
 
 
 def _never_spent(seen: Seen) -> Any:
     """A code that comes again is taken for a new one."""
-    found = (
-        _UTRN.fullmatch(bytes(seen.value or b"").decode(errors="replace")) if seen.item == "top_up" else None
-    )
-    if found is None:
+    if (found := _code(seen)) is None:
         return seen.value
     codes = seen.memory.setdefault("codes", set())
     if seen.value not in codes:

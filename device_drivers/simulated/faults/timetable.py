@@ -11,7 +11,6 @@ from harness.domain.faults import DROP, Fault, Place, Point, Seen
 from harness.domain.payload import Payload
 
 _HOUR: Final = timedelta(hours=1)
-_HOUR_IN_MICROSECONDS: Final = 3_600_000_000
 _SCHEDULES: Final = ("5.1", "5.2", "5.3")
 _HELD_BY_DEVICES: Final = ("1.1.1", "1.2.1", "1.6", "2.1", "6.4.1", "11.3")
 _HELD_BY_THE_DCC: Final = ("3.2", "4.1.1")

@@ -1,7 +1,9 @@
 """The gateway stub's checks of a Service Request, in order, each with the response code that refuses.
 
-Codes E1 to E20 are confirmed in published sources. Those of ``body``, ``signature``, ``counter`` and
-``execution_time`` are **ours** (:data:`INFERRED`): what the DCC answers there was not found.
+The meanings of E1 to E5, E11 to E13, E17, E19 to E21 and E30 are confirmed, by a SMETS2 reference site and
+not by DUIS. That they hold for SMETS1 is supported, no more: DUIS 1.4.3 varies these checks, in a text that
+was not found. Codes of ``body``, ``signature``, ``counter`` and ``execution_time`` are **ours**
+(:data:`INFERRED`): what the DCC answers there was not found.
 """
 
 from __future__ import annotations

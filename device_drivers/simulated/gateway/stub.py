@@ -292,7 +292,9 @@ class Gateway:
     def _hub(self, record: Record | None) -> ThreadPoolExecutor:
         name = record.hub if record else ""
         with self._lock:
-            return self._hubs.setdefault(name, ThreadPoolExecutor(1, f"hub-{name}"))
+            if name not in self._hubs:
+                self._hubs[name] = ThreadPoolExecutor(1, f"hub-{name}")
+            return self._hubs[name]
 
     def _deliver_alert(self, xml: bytes, device_id: str, now: datetime) -> None:
         self._deliver("alert", xml, device_id, now)

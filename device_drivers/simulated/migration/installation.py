@@ -29,7 +29,6 @@ class Installation:
     devices: list[DeviceType]
     stage: MigrationStage = MigrationStage.WITH_SMSO
     attempts: int = 0
-    excluded_by: str = ""
     authorisation: ReadAuthorisation | None = None
     digest: str = ""  # of the files of the attempt under way
     submission: ReadSubmission | None = None

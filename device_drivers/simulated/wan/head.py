@@ -1,6 +1,6 @@
-"""The S1SP's end of the hubs' WAN: :class:`WanHead`. The hub's end is in :mod:`.hub_wan`.
+"""The S1SP's end of the hubs' WAN: :class:`WanHead`. The hub's end is in :mod:`.hub`.
 
-One TCP connection a hub (frames: :mod:`.wan_frames`). The hub reports (hello, alert, due) and is told "ack"
+One TCP connection a hub (frames: :mod:`.frames`). The hub reports (hello, alert, due) and is told "ack"
 when the head's callback has returned; the head asks (exchange, now, hold, ring) and gets an "answer".
 Nothing here knows DLMS: an APDU is bytes.
 
@@ -154,14 +154,6 @@ class WanHead:
     def devices(self, ch_id: str) -> tuple[str, ...]:
         """Ids of the devices that the hub can reach, its own among them."""
         return self._hub(ch_id).devices
-
-    def hub_of(self, device_id: str) -> str:
-        """The hub that announced the device; :class:`HubUnreachable` where none did."""
-        with self._lock:
-            for ch_id, connection in self._hubs.items():
-                if device_id in connection.devices:
-                    return ch_id
-        raise HubUnreachable(f"no connected hub has announced {device_id}")
 
     def exchange(
         self, ch_id: str, device_id: str, apdu: bytes, client_sap: int, timeout: float = ANSWER_SECONDS

@@ -136,7 +136,7 @@ def test_a_wrong_answer_to_the_challenge_is_refused_and_reported(bench) -> None:
     assert apdu.decode(again).state_error == "service-not-allowed"
 
 
-def test_a_meter_may_insist_on_the_clients_title(bench, monkeypatch) -> None:
+def test_a_meter_may_insist_on_the_clients_title(bench) -> None:
     expected = Association(1, "hls-gmac", b"", *bench.keys, client_title=b"OTHER\x00\x00\x01")
     server = type(bench.server())(bench.meter, {1: expected}, bench.titles[1], bench.counters)
     client = bench.client("management", channel=type(bench.channel(1))(server, 1))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from device_drivers.plugin import harness_check_rig
 from device_drivers.rigs.checks import check_rig
 from device_drivers.simulated.controller import TwinController
 from device_drivers.simulated.pace import Pace
@@ -24,7 +25,7 @@ from harness.domain.errors import ConfigurationError
 from harness.domain.findings import BAD, GOOD, Finding
 from harness.domain.lab import Door, Hdlc, Lab, OpticalPort, Rig
 from harness.domain.words import DeviceType
-from harness.hooks import RunContext
+from harness.hooks import RunContext, unfenced
 
 REPO = Path(__file__).parents[3]
 ESME, GSME, CH = DeviceType.ESME, DeviceType.GSME, DeviceType.CH
@@ -73,9 +74,9 @@ def stood_up(described: Rig, lab: Lab, held: ExitStack, starts: datetime | None 
 
 
 def check(lab: Lab, rig: Rig, trace: Any = None) -> dict[str, Finding]:
-    """The findings by their part."""
+    """The findings by their part, of a physical rig or of twins."""
     run = RunContext("check-1", lab.state / "run", 7)
-    found = check_rig(lab, rig, {}, run, trace or Notes())
+    found = harness_check_rig(lab, rig, {}, run, trace or Notes(), unfenced)
     assert all(each.rig == rig.id for each in found)
     assert all(each.remedy for each in found if each.state == BAD)
     return {each.part: each for each in found}
@@ -183,8 +184,7 @@ def test_each_deviation_from_the_baseline_is_a_finding_and_the_clock_is_read_non
     lab: Lab, rig: Rig
 ) -> None:
     model = replace(rig.devices[ESME].model, firmware="9.9.9", model="AE-999")
-    run = RunContext("check-1", lab.state / "run", 7)
-    found = check_rig(lab, with_device(rig, ESME, model=model), {}, run, Notes())
+    found = check_rig(lab, with_device(rig, ESME, model=model), {}, Notes())
     told = [each.found for each in found if each.part == ESME]
     assert [line.partition("; the baseline")[0] for line in told] == [
         "the ESME says its model is 'AE-110'", "the ESME says its firmware is '1.4.20'",

@@ -30,7 +30,7 @@ from harness.domain.errors import (
 )
 from harness.domain.lab import Door, Lab, Rig
 from harness.domain.words import DeviceType
-from harness.hooks import RunContext, unfenced
+from harness.hooks import unfenced
 from harness.rigs.lease_words import StaleLease
 from tests.device_drivers.fencing import PATIENCE, Gate
 
@@ -199,18 +199,15 @@ def test_a_device_that_keeps_its_rig_closed_is_named(type_: DeviceType, rig: Rig
         assert met.value.part == type_
 
 
-def test_a_check_of_a_rig_that_is_lost_meanwhile_finds_nothing_and_says_why(
-    lab: Lab, rig: Rig, tmp_path: Path
-) -> None:
+def test_a_check_of_a_rig_that_is_lost_meanwhile_finds_nothing_and_says_why(lab: Lab, rig: Rig) -> None:
     """A rig that is somebody else's by now must not be called bad."""
-    run = RunContext("run", tmp_path, 7)
     whole = Gate()
-    assert check_rig(lab, rig, {}, run, NoTrace(), whole)
+    assert check_rig(lab, rig, {}, NoTrace(), whole)
     for share in (0.0, 0.3, 0.6, 0.9):
         gate = Gate()
         gate.shut(after=int(whole.asked * share))
         with pytest.raises(StaleLease):
-            check_rig(lab, rig, {}, run, NoTrace(), gate)
+            check_rig(lab, rig, {}, NoTrace(), gate)
 
 
 def test_a_baseline_is_kept_until_a_device_tells_another_firmware(rig: Rig, take: Take) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -110,12 +109,8 @@ def test_every_log_read_over_dlms_is_what_the_twin_holds(old_house: Any, connect
         assert decoded == tuple(row[1:] for row in old_house.esme.rows(log.name))
 
 
-def test_three_months_of_half_hours_are_read_quickly(old_house: Any, connect: Connect) -> None:
-    client = connect(S1SP)
-    began = time.perf_counter()
-    rows = client.get(PROFILE, EntrySelector(1, 4_464)).value
-    assert len(rows) == 4_464
-    assert time.perf_counter() - began < 3  # some 0.2 s where nothing else runs
+def test_three_months_of_half_hours_are_read_whole(old_house: Any, connect: Connect) -> None:
+    assert len(connect(S1SP).get(PROFILE, EntrySelector(1, 4_464)).value) == 4_464
 
 
 def test_a_range_has_both_its_ends_and_the_columns_asked_for(old_house: Any, connect: Connect) -> None:

@@ -112,8 +112,8 @@ def test_somebody_clears_a_suspect_and_it_is_written_down(ttm: Ttm, links: Links
     [
         (["R-2"], "", "Ann", "seen", "R-2 is no suspect of any test"),
         (["R-1"], "packs/test_x.py::test_on", "Ann", "seen", "R-1 is no suspect of packs/test_x.py::test_on"),
-        (["R-1"], "", " ", "seen", "nobody, or no reason, clears nothing"),
-        (["R-1"], "", "Ann", "", "nobody, or no reason, clears nothing"),
+        (["R-1"], "", " ", "seen", "a link is cleared by a named person, with a reason"),
+        (["R-1"], "", "Ann", "", "a link is cleared by a named person, with a reason"),
     ],
 )
 def test_nothing_is_cleared_that_is_not_suspect_or_by_nobody(

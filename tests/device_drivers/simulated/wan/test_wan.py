@@ -81,7 +81,7 @@ def test_a_hub_that_says_hello_is_known_with_its_devices(head: WanHead, connect:
     head.on_hello = lambda ch_id, devices: hellos.append((ch_id, devices))
     connect(EchoHub())
     assert head.hubs() == (HUB,)
-    assert head.hub_of(METER) == HUB
+    assert head.devices(HUB) == (HUB, METER)
     assert hellos == [(HUB, (HUB, METER))]
 
 
@@ -123,8 +123,6 @@ def test_lab_time_is_asked_of_the_hub_and_can_be_let_pass(head: WanHead, connect
 def test_a_hub_that_never_connected_is_unreachable(head: WanHead) -> None:
     with pytest.raises(HubUnreachable, match="not connected"):
         head.exchange(HUB, METER, b"", 2)
-    with pytest.raises(HubUnreachable, match="announced"):
-        head.hub_of(METER)
 
 
 def test_a_wan_that_is_down_and_a_device_that_is_gone_are_told_apart(head: WanHead, connect: Connect) -> None:
