@@ -49,7 +49,7 @@ class Collection(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class Page:
     """Writes problems of one document."""
 
     document: Document
@@ -70,7 +70,7 @@ def check_dmcs(dmcs: Collection[DmcFile], models: Collection[DeviceModelFile], p
     """A DMC has a hub and a meter, and each Device Model is of the type that it stands for."""
     if dmcs.document is None:
         return
-    page = _Page(dmcs.document, problems)
+    page = Page(dmcs.document, problems)
     for place, _, dmc in dmcs.placed():
         if DeviceType.CH not in dmc.models or len(dmc.models) < 2:
             page.wrong(
@@ -90,7 +90,7 @@ def check_epcl(epcl: Collection[EpclFile], dmcs: Collection[DmcFile], problems: 
     """An entry's DMC is there, and no two entries say the same."""
     if epcl.document is None:
         return
-    page = _Page(epcl.document, problems)
+    page = Page(epcl.document, problems)
     seen: dict[tuple[str, str, str], str] = {}
     for place, id_, entry in epcl.placed():
         page.refer((*place, "dmc"), entry.dmc, dmcs)
@@ -108,7 +108,7 @@ def check_rigs(
     """A rig holds what its DMC says, each device once in the lab, each with a way to it."""
     if rigs.document is None:
         return
-    page = _Page(rigs.document, problems)
+    page = Page(rigs.document, problems)
     for place, _, rig in rigs.placed():
         dmc = page.refer((*place, "dmc"), rig.dmc, dmcs)
         if dmc:
@@ -136,7 +136,7 @@ def check_lab(
     problems: Problems,
 ) -> None:
     """The environment is there, folders and files are there, and the gateway fits the rigs."""
-    page = _Page(document, problems)
+    page = Page(document, problems)
     page.refer(("environment",), lab.environment, environments)
     folder = document.path.parent
     if not (folder / lab.ttm).is_file():
@@ -153,7 +153,7 @@ def check_lab(
     _check_gateway(page, lab, rigs)
 
 
-def _check_gateway(page: _Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
+def _check_gateway(page: Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
     simulated = lab.dcc.gateway == "simulated"
     for place, _, rig in rigs.placed():
         if simulated != (rig.simulation is not None):
@@ -167,7 +167,7 @@ def _check_gateway(page: _Page, lab: LabFile, rigs: Collection[RigFile]) -> None
             page.wrong(("dcc", "users", role), message, "name both by reference, env:NAME or file:path")
 
 
-def _check_fit(page: _Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
+def _check_fit(page: Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
     if set(rig.devices) != set(dmc.models):
         page.wrong(
             (*place, "devices"),
@@ -176,7 +176,7 @@ def _check_fit(page: _Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
         )
 
 
-def _check_supply_numbers(page: _Page, place: Place, rig: RigFile) -> None:
+def _check_supply_numbers(page: Page, place: Place, rig: RigFile) -> None:
     for device_type, key in ((DeviceType.ESME, "mpan"), (DeviceType.GSME, "mprn")):
         if device_type in rig.devices and getattr(rig, key) is None:
             page.wrong(place, f"has an {device_type} and no {key}", f"add {key}:")
@@ -185,7 +185,7 @@ def _check_supply_numbers(page: _Page, place: Place, rig: RigFile) -> None:
 
 
 def _check_device(
-    page: _Page,
+    page: Page,
     place: Place,
     rig: RigFile,
     device_type: DeviceType,
@@ -213,7 +213,7 @@ def has_controller(rig: RigFile) -> bool:
     return rig.controller is not None or bool(rig.simulation and rig.simulation.controller)
 
 
-def _check_door(page: _Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
+def _check_door(page: Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
     if door is None:
         return
     if rig.simulation is not None and door.parameters:
@@ -236,7 +236,7 @@ def _device_ids(place: Place, rig: RigFile) -> Iterator[tuple[Place, str]]:
         yield (*place, "devices", device_type, "device_id"), device.device_id
 
 
-def _check_unique(page: _Page, values: Iterable[tuple[Place, str]]) -> None:
+def _check_unique(page: Page, values: Iterable[tuple[Place, str]]) -> None:
     seen: dict[str, Place] = {}
     for place, value in values:
         first = seen.setdefault(value, place)

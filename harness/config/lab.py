@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from harness.config import checks
 from harness.config.catalogue import read_catalogue
 from harness.config.document import Document, Place, read_document
+from harness.config.doors import check_doors
 from harness.config.models import (
     DccFile,
     DeviceModelFile,
@@ -103,6 +104,7 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     if lab is None:
         raise FileProblems(problems.found)
     checks.check_lab(document, lab, rigs, environments, problems)
+    check_doors(document, lab, rigs.items, problems)
     migration = _migration(document, lab, dmcs.items, problems)
     return LabFiles(
         document=document, lab=lab, rigs=rigs.items, models=models.items, dmcs=dmcs.items, epcl=epcl.items,

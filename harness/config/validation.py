@@ -37,7 +37,7 @@ _EXPECTED: Final = {
     "date_from_datetime_parsing": "a date as YYYY-MM-DD",
     "datetime_from_date_parsing": _MOMENT,
     "timezone_aware": _MOMENT,
-    "greater_than": "more than {gt}",
+    "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",
     "literal_error": "{expected}",
