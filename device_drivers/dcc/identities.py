@@ -170,10 +170,11 @@ def _resolver(lab: Lab) -> Callable[[str], bytes]:
 
 def _named_tls(lab: Lab, resolve: Callable[[str], bytes]) -> dict[str, ssl.SSLContext | None]:
     secure = lab.dcc.gateway.startswith("https:")
-    if secure and not {"certificate", "key"} <= lab.dcc.tls.keys():
+    missing = [name for name in ("ca", "certificate", "key") if not lab.dcc.tls.get(name)]
+    if secure and missing:
         raise ConfigurationError(
-            f"{lab.file}: dcc.gateway is https, and dcc.tls names no certificate and key",
-            remedy="name ca, certificate and key, or use http to a gateway on this machine",
+            f"{lab.file}: dcc.gateway is https, and dcc.tls names no {' and no '.join(missing)}",
+            remedy="name ca, certificate and key by reference: both ends prove who they are",
         )
     if not secure:
         return {"to_gateway": None, "to_receive": None}
@@ -182,5 +183,5 @@ def _named_tls(lab: Lab, resolve: Callable[[str], bytes]) -> dict[str, ssl.SSLCo
         for name, file in files.items():
             file.touch(mode=0o600)
             file.write_bytes(resolve(lab.dcc.tls[name]) + b"\n")
-        own, authority = (files["certificate"], files["key"]), files.get("ca")
+        own, authority = (files["certificate"], files["key"]), files["ca"]
         return {"to_gateway": client_context(authority, own), "to_receive": server_context(*own, authority)}

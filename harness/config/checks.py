@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from harness.config.document import Document, Place
 from harness.config.models import (
+    DccFile,
     DeviceModelFile,
     DmcFile,
     DoorFile,
@@ -16,6 +19,7 @@ from harness.config.models import (
     LabFile,
     RigDeviceFile,
     RigFile,
+    TlsFile,
 )
 from harness.config.problems import Problems, listed, nearest
 from harness.domain.words import DeviceType
@@ -165,6 +169,31 @@ def _check_gateway(page: Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
         if not simulated and not (user.key and user.certificate):
             message = "has no key and certificate, and the gateway is not simulated"
             page.wrong(("dcc", "users", role), message, "name both by reference, env:NAME or file:path")
+    _check_protection(page, lab.dcc)
+
+
+def _check_protection(page: Page, dcc: DccFile) -> None:
+    """Both ends prove who they are, unless nobody is between them or the lab file says that this is well."""
+    named = dict(dcc.tls or {})
+    missing = [name for name in TlsFile.model_fields if not named.get(name)]
+    if dcc.gateway.startswith("https:") and missing:
+        page.wrong(
+            ("dcc", "tls"), f"names no {' and no '.join(missing)}, and the gateway is https",
+            "name ca, certificate and key by reference: both ends prove who they are",
+        )  # fmt: skip
+    elif dcc.gateway.startswith("http:") and not (dcc.plain_http or _on_this_computer(dcc.gateway)):
+        page.wrong(
+            ("dcc", "gateway"), "plain http to another computer can be read and changed on the way",
+            "use https and tls:, or add plain_http: true if the network between is the lab's alone",
+        )  # fmt: skip
+
+
+def _on_this_computer(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which may lead anywhere
+        return False
 
 
 def _check_fit(page: Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:

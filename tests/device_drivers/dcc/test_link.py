@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -233,8 +234,12 @@ def test_a_lab_outside_takes_its_keys_from_references(dcc_lab: Lab, tmp_path: Pa
     signed = identities.user("IS").signer.sign(b"<a/>")
     assert identities.dcc.verify(parse(signed)).name == "acb"
     assert identities.to_gateway is not None
-    with pytest.raises(ConfigurationError, match=r"dcc\.tls names no certificate and key"):
-        named_identities(replace(lab, dcc=replace(link, tls={})))
+    assert identities.to_receive is not None
+    assert identities.to_receive.verify_mode is ssl.CERT_REQUIRED
+    for name in link.tls:
+        rest = {other: reference for other, reference in link.tls.items() if other != name}
+        with pytest.raises(ConfigurationError, match=rf"https, and dcc\.tls names no {name} \("):
+            named_identities(replace(lab, dcc=replace(link, tls=rest)))
 
 
 def test_a_receive_port_that_is_taken_is_a_configuration_error(dcc: Any, tmp_path: Path) -> None:

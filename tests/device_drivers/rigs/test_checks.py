@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from device_drivers.dcc.calls import CallServer
 from device_drivers.rigs.checks import check_rig
 from device_drivers.simulated.controller import TwinController
 from device_drivers.simulated.pace import Pace
@@ -72,10 +73,10 @@ def stood_up(described: Rig, lab: Lab, held: ExitStack, starts: datetime | None 
     return replace(site.rig, simulation=None)
 
 
-def check(lab: Lab, rig: Rig, trace: Any = None) -> dict[str, Finding]:
+def check(lab: Lab, rig: Rig, trace: Any = None, services: Any = None) -> dict[str, Finding]:
     """The findings by their part."""
     run = RunContext("check-1", lab.state / "run", 7)
-    found = check_rig(lab, rig, {}, run, trace or Notes())
+    found = check_rig(lab, rig, services or {}, run, trace or Notes())
     assert all(each.rig == rig.id for each in found)
     assert all(each.remedy for each in found if each.state == BAD)
     return {each.part: each for each in found}
@@ -114,6 +115,21 @@ def test_each_device_tells_who_it_is_and_how_far_the_check_came(lab: Lab, rig: R
     )  # fmt: skip
     assert (ESME, "opening") in trace.told
     assert any("associate" in what or "AARQ" in what for source, what in trace.told if source == ESME)
+
+
+@pytest.mark.parametrize("gateway", ["http://192.0.2.10:8079", "https://192.0.2.10"])
+def test_messages_that_pass_unprotected_are_told(lab: Lab, rig: Rig, held: ExitStack, gateway: str) -> None:
+    link = CallServer({"session": lambda _: 0})
+    held.callback(link.close)
+    outside = replace(lab, dcc=replace(lab.dcc, gateway=gateway, plain_http=True))
+    said = check(outside, replace(rig, devices={}), services={"link": link.address, "token": link.token})
+    if gateway.startswith("https:"):
+        assert not said
+    else:
+        assert said["DCC"].state == GOOD
+        assert (
+            said["DCC"].found == f"messages to {gateway} pass unprotected: the lab file says dcc.plain_http"
+        )
 
 
 def test_a_twin_is_checked_through_its_own_doors(lab: Lab) -> None:

@@ -10,32 +10,8 @@ import pytest
 from harness.config import load_lab
 from harness.domain.errors import ConfigurationError
 from harness.domain.words import DeviceType
+from tests.harness.config.conftest import REAL_LAB
 
-LAB = """\
-name: real
-environment: sit-b
-packs: packs
-dcc:
-  gateway: http://127.0.0.1:1
-  receive: 127.0.0.1:0
-  users:
-    IS: {eui: 00-DB-12-34-90-00-00-01, key: "env:KEY", certificate: "env:CERTIFICATE"}
-rigs:
-  one:
-    dmc: foc-cedarholt-electric
-    mpan: "9900000001019"
-    devices:
-      ESME:
-        device_id: 00-DB-12-34-56-01-00-01
-        door:
-          transport: tcp
-          parameters:
-            host: 127.0.0.1
-            port: 4059
-      CH:
-        device_id: 00-DB-12-34-56-01-00-03
-        door: {transport: serial, parameters: {port: /dev/null}}
-"""
 PLUGIN = """
 from harness.domain.parameters import Parameter
 from harness.domain.words import DeviceType
@@ -50,13 +26,6 @@ def harness_drivers():
     return [Driver(DeviceType.ESME, "own", None, "")]
 """
 ESME = "rigs.one.devices.ESME.door"
-
-
-@pytest.fixture
-def lab(lab_folder: Path) -> Path:
-    """The lab file of a real rig, its ESME behind TCP and its hub at a serial port."""
-    (lab_folder / "lab.yaml").write_text(LAB)
-    return lab_folder / "lab.yaml"
 
 
 def told(lab: Path, old: str, new: str) -> str:
@@ -102,13 +71,13 @@ def told(lab: Path, old: str, new: str) -> str:
          f"18: {ESME}.protocol: no driver for ESME speaks 'dlsm' (did you mean 'dlms'?)"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_door_has_its_line(lab: Path, old: str, new: str, message: str) -> None:
-    assert told(lab, old, new) == f"lab.yaml:{message}"
+def test_what_is_wrong_with_a_door_has_its_line(real_lab: Path, old: str, new: str, message: str) -> None:
+    assert told(real_lab, old, new) == f"lab.yaml:{message}"
 
 
-def test_the_doors_of_all_rigs_are_told_at_once(lab: Path) -> None:
-    lab.write_text(LAB.replace("port: 4059", "port: abc"))
-    said = told(lab, "transport: serial", "transport: seriel")
+def test_the_doors_of_all_rigs_are_told_at_once(real_lab: Path) -> None:
+    real_lab.write_text(REAL_LAB.replace("port: 4059", "port: abc"))
+    said = told(real_lab, "transport: serial", "transport: seriel")
     assert [line.split(": ")[1] for line in said.splitlines()[1:]] == [
         f"{ESME}.parameters.port",
         "rigs.one.devices.CH.door.transport",
@@ -136,25 +105,30 @@ def test_the_doors_of_twins_are_held_to_names(lab_folder: Path) -> None:
     ],
 )
 def test_what_a_plugin_does_not_declare_is_its_own_business(
-    lab: Path, monkeypatch: pytest.MonkeyPatch, transport: str, protocol: str, parameters: str, message: str
+    real_lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: str,
+    protocol: str,
+    parameters: str,
+    message: str,
 ) -> None:
-    (lab.parent / "their_doors.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(lab.parent)
+    (real_lab.parent / "their_doors.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(real_lab.parent)
     door = f"door: {{transport: {transport}, protocol: {protocol}, parameters: {parameters}}}\n      CH:"
-    before, _, after = LAB.partition("door:\n")
-    lab.write_text(f"{before}{door}{after.partition('      CH:')[2]}plugins: [their_doors]\n")
+    before, _, after = REAL_LAB.partition("door:\n")
+    real_lab.write_text(f"{before}{door}{after.partition('      CH:')[2]}plugins: [their_doors]\n")
     if message:
         with pytest.raises(ConfigurationError, match=r"lab\.yaml:16: ") as caught:
-            load_lab(lab)
+            load_lab(real_lab)
         assert message in str(caught.value)
     else:
-        door_read = load_lab(lab).rig("one").devices[DeviceType.ESME].door
+        door_read = load_lab(real_lab).rig("one").devices[DeviceType.ESME].door
         assert door_read
         assert door_read.transport == transport
 
 
-def test_a_plugin_that_is_not_there_has_its_line(lab: Path) -> None:
-    assert told(lab, "packs: packs", "plugins: [not_there]\npacks: packs") == (
+def test_a_plugin_that_is_not_there_has_its_line(real_lab: Path) -> None:
+    assert told(real_lab, "packs: packs", "plugins: [not_there]\npacks: packs") == (
         "lab.yaml:3: plugins: plugin 'not_there' cannot be loaded: No module named 'not_there' "
         "(install it beside the harness or correct the lab file's plugins)"
     )

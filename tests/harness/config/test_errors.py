@@ -344,7 +344,7 @@ def test_a_data_file_that_holds_no_items(lab_folder: Path, content: str, message
 
 def test_real_devices_and_twins_do_not_stand_behind_one_gateway(lab_folder: Path) -> None:
     file = lab_folder / "lab.yaml"
-    file.write_text(file.read_text().replace("gateway: simulated", "gateway: https://192.0.2.1"))
+    file.write_text(file.read_text().replace("gateway: simulated", "gateway: http://127.0.0.1:1"))
     with pytest.raises(ConfigurationError) as caught:
         load_lab(file)
     assert str(caught.value).splitlines()[1:] == [
