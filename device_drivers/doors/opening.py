@@ -14,7 +14,7 @@ from device_drivers.dlms.security import KEY_BYTES, SYSTEM_TITLE_BYTES, Credenti
 from device_drivers.doors.apdu_trace import apdu_tracer
 from device_drivers.doors.sessions import Session
 from device_drivers.doors.steps import step
-from device_drivers.secrets import resolve, resolve_key
+from device_drivers.secrets import resolve_key, resolve_private
 from harness.domain.errors import ConfigurationError
 from harness.domain.lab import DlmsSecurity, Door, Lab, RigDevice
 from harness.hooks import Fence, Trace, plugin_manager, unfenced
@@ -132,7 +132,7 @@ def credentials_of(security: DlmsSecurity, lab: Lab) -> Credentials:
         case "none":
             return Credentials("none", security.client_sap, security.server_sap)
         case "lls":
-            password = resolve(security.password, base=base)
+            password = resolve_private(security.password, base=base)
             return Credentials("lls", security.client_sap, security.server_sap, password=password)
         case "hls-gmac":
             return Credentials(
