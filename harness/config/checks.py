@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from harness.config.data_files import FROM_HERE
 from harness.config.document import Document, Place
 from harness.config.models import (
     DccFile,
@@ -25,7 +26,6 @@ from harness.config.problems import Problems, listed, nearest
 from harness.domain.words import DeviceType
 
 T = TypeVar("T")
-_FROM_HERE: Final = "correct it: a name is taken from the lab file's folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,9 @@ def check_lab(
     page.refer(("environment",), lab.environment, environments)
     folder = document.path.parent
     if not (folder / lab.ttm).is_file():
-        page.wrong(("ttm",), f"no file {lab.ttm!r}", _FROM_HERE)
+        page.wrong(("ttm",), f"no file {lab.ttm!r}", FROM_HERE)
     if not (folder / lab.packs).is_dir():
-        page.wrong(("packs",), f"no folder {lab.packs!r}", _FROM_HERE)
+        page.wrong(("packs",), f"no folder {lab.packs!r}", FROM_HERE)
     schemas = lab.dcc.schemas
     if schemas and schemas.required and not (folder / schemas.folder).is_dir():
         page.wrong(

@@ -52,8 +52,9 @@ def validate(model: type[M], document: Document, place: Place, problems: Problem
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             at, message, remedy = _Fault(model, detail).told()
-            where = ".".join(str(step) for step in (*place, *at)) or document.path.name
-            problems.add(document.path, document.line((*place, *at)), f"{where}: {message}", remedy)
+            where = ".".join(str(step) for step in (*place, *at))
+            told = f"{where}: {message}" if where else message
+            problems.add(document.path, document.line((*place, *at)), told, remedy)
         return None
 
 

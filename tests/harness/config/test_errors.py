@@ -34,7 +34,7 @@ BROKEN = {
     ),
     "a key that lacks is told with its meaning": Break(
         "lab.yaml", "environment: simulated\n", "",
-        "lab.yaml:1: lab.yaml: no key 'environment' (add it: the id of the environment that is tested against)",
+        "lab.yaml:1: no key 'environment' (add it: the id of the environment that is tested against)",
     ),
     "a key that lacks further down": Break(
         "lab.yaml", "{starts: 2025-03-03T08:00:00Z}", "{}",
@@ -225,7 +225,29 @@ BROKEN = {
     ),
     "a data file that is not there": Break(
         "lab.yaml", "packs: packs", "packs: packs\nepcl: eplc.yaml",
-        "eplc.yaml: no such file (correct its name, or make it)",
+        "lab.yaml:4: epcl: no file 'eplc.yaml' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "a catalogue that is not there": Break(
+        "lab.yaml", "packs: packs", "packs: packs\ncatalogue: srvs.csv",
+        "lab.yaml:4: catalogue: no file 'srvs.csv' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "rules of migration that are not there": Break(
+        "lab.yaml", "packs: packs", "packs: packs\nmigration: rules.yaml",
+        "lab.yaml:4: migration: no file 'rules.yaml' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "a tab where spaces indent": Break(
+        "lab.yaml", "    dmc: foc-cedarholt\n", "\tdmc: foc-cedarholt\n",
+        "lab.yaml:18: a tab at the start of the line (indent with spaces)",
+    ),
+    "a tab among the spaces that indent": Break(
+        "lab.yaml", "    dmc: foc-cedarholt\n", "  \t  dmc: foc-cedarholt\n",
+        "lab.yaml:18: a tab at the start of the line (indent with spaces)",
+    ),
+    "no rigs": Break(
+        "lab.yaml", "rigs:\n  one:", "rig:\n  one:",
+        "2 problems were found:\n"
+        "  lab.yaml:1: no key 'rigs' (add it: the rigs, by their id)\n"
+        "  lab.yaml:9: rig: unknown key 'rig' (did you mean 'rigs'?)",
     ),
     "not YAML": Break(
         "dmcs.yaml", "models: {ESME: birchfell-e2,", "models: {ESME: birchfell-e2",
