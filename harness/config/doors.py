@@ -38,7 +38,8 @@ def check_doors(document: Document, lab: LabFile, rigs: Mapping[str, RigFile], p
         page.wrong(("plugins",), error.message, error.remedy)
         return
     transports = {each.name: each for some in hook.harness_transports() for each in some}
-    drivers = {(each.device_type, each.protocol): each for some in hook.harness_drivers() for each in some}
+    found = [each for some in hook.harness_drivers() for each in some]
+    drivers = {(each.device_type, each.protocol): each for each in reversed(found)}  # of two, the first
     for place, rig, device_type, door in doors:
         transport = page.transport(place, door, transports)
         driver = page.driver(place, door, device_type, drivers)

@@ -103,8 +103,7 @@ class _Fault:
         choice = get_args(holder)[0] if is_key else holder
         words = [str(member.value) for member in choice] if isinstance(choice, EnumMeta) else []  # type: ignore[var-annotated]  # members of an unknown enumeration
         found = self.detail["input"]
-        close = nearest(str(found), words)
-        remedy = close if close.startswith("did you mean") else "correct it"
+        remedy = nearest(str(found), words, "correct it")
         return self.place, f"found {_found(found)}, expected one of {listed(words)}", remedy
 
 

@@ -132,3 +132,13 @@ def test_a_plugin_that_is_not_there_has_its_line(real_lab: Path) -> None:
         "lab.yaml:3: plugins: plugin 'not_there' cannot be loaded: No module named 'not_there' "
         "(install it beside the harness or correct the lab file's plugins)"
     )
+
+
+def test_a_driver_of_the_lab_s_own_stands_before_the_built_in_one(
+    real_lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (real_lab.parent / "their_dlms.py").write_text(PLUGIN.replace('"own"', '"dlms"'))
+    monkeypatch.syspath_prepend(real_lab.parent)
+    text = REAL_LAB.replace("port: 4059", "port: 4059\n            theirs: 1")
+    real_lab.write_text(f"{text}plugins: [their_dlms]\n")
+    assert load_lab(real_lab).plugins == ("their_dlms",)
