@@ -166,6 +166,7 @@ def test_a_door_that_hangs_up_is_told_as_such(lab: Lab, rig: Rig) -> None:
 
 def test_keys_that_are_not_the_devices_are_told_where_they_stand(lab: Lab, rig: Rig, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.key"
+    wrong.touch(mode=0o600)
     wrong.write_text("00" * 16)
     security = replace(rig.devices[ESME].security, encryption_key=f"file:{wrong}")
     esme = check(lab, with_device(rig, ESME, security=security))[ESME]
