@@ -65,7 +65,7 @@ class _DoorsPage(Page):
     ) -> Driver | None:
         found = known.get((device_type, door.protocol))
         if found is None:
-            spoken = [protocol for of, protocol in known if of is device_type]
+            spoken = sorted(protocol for of, protocol in known if of is device_type)
             message = f"no driver for {device_type} speaks {door.protocol!r}"
             self.wrong((*place, "protocol"), message, nearest(door.protocol, spoken))
         return found
