@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from device_drivers.transports.base import BAUD_RATES
+from harness.domain.parameters import Parameter
 from harness.domain.words import DeviceType
 from harness.hooks import (
     BenchDriver,
@@ -35,15 +37,40 @@ if TYPE_CHECKING:
     from harness.domain.migration import Migration
     from harness.domain.misuse import Adversary
 
+_LONGEST: Final = 3_600.0  # seconds: who waits longer for an answer has written something else
+_TCP: Final = (
+    Parameter(name="host", meaning="the name or address to connect to", needed=True),
+    Parameter(
+        name="port", meaning="the TCP port there, 1 to 65535", type=int, above=0, most=65_535, needed=True
+    ),
+    Parameter(
+        name="connect_timeout",
+        meaning="seconds that connecting may take",
+        type=float,
+        above=0,
+        most=_LONGEST,
+    ),
+)
+_SERIAL_PORT: Final = Parameter(name="port", meaning="a name from /dev/serial/by-id", needed=True)
+_BAUD: Final = Parameter(name="baud", meaning="the rate of the serial line", type=int, choice=BAUD_RATES)
+_DLMS: Final = (
+    Parameter(name="timeout", meaning="seconds that an answer may take", type=float, above=0, most=_LONGEST),
+)
+_READOUT: Final = (
+    Parameter(name="addresses", meaning="where the readout has its items, by their names", type=dict),
+)
+
 
 @hookimpl
 def harness_transports() -> tuple[Transport, ...]:
     """TCP, and serial lines at this machine and at servers."""
     return (
-        Transport("tcp", _tcp, "a TCP socket: host, port, connect_timeout (seconds)"),
-        Transport("serial", _serial, "a serial port: port (a name from /dev/serial/by-id), baud"),
-        Transport("rfc2217", _rfc2217, "a serial port at an RFC 2217 server: host, port, baud"),
-        Transport("serial-tcp", _serial_tcp, "a serial port at a raw TCP server: host, port, its baud"),
+        Transport("tcp", _tcp, "a TCP socket", _TCP),
+        Transport("serial", _serial, "a serial port", (_SERIAL_PORT, _BAUD)),
+        Transport("rfc2217", _rfc2217, "a serial port at an RFC 2217 server", (*_TCP, _BAUD)),
+        Transport(
+            "serial-tcp", _serial_tcp, "a serial port at a raw TCP server, at its baud", (*_TCP, _BAUD)
+        ),
     )
 
 
@@ -51,10 +78,12 @@ def harness_transports() -> tuple[Transport, ...]:
 def harness_drivers() -> tuple[Driver, ...]:
     """ESME, GSME and CH over DLMS; an ESME whose optical port only tells."""
     return (
-        Driver(DeviceType.ESME, "dlms", _esme, "electricity meter over DLMS/COSEM"),
-        Driver(DeviceType.ESME, "iec62056-21", _readout_meter, "electricity meter, read out in mode C"),
-        Driver(DeviceType.GSME, "dlms", _gsme, "gas meter over DLMS/COSEM"),
-        Driver(DeviceType.CH, "dlms", _ch, "communications hub over DLMS/COSEM"),
+        Driver(DeviceType.ESME, "dlms", _esme, "electricity meter over DLMS/COSEM", _DLMS),
+        Driver(
+            DeviceType.ESME, "iec62056-21", _readout_meter, "electricity meter, read out in mode C", _READOUT
+        ),
+        Driver(DeviceType.GSME, "dlms", _gsme, "gas meter over DLMS/COSEM", _DLMS),
+        Driver(DeviceType.CH, "dlms", _ch, "communications hub over DLMS/COSEM", _DLMS),
     )
 
 

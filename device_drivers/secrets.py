@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from harness.domain.errors import ConfigurationError
 
-_FORMS = "write env:NAME or file:path"
+_FORMS: Final = "write env:NAME or file:path"
+_OTHERS: Final = 0o077
 
 
 def resolve(reference: str, *, base: Path | None = None) -> bytes:
     """What stands behind ``env:NAME`` or ``file:path``, without the line end at its end.
 
     A relative path starts at ``base`` (the lab file's folder). Raises :class:`ConfigurationError`, which
-    names the reference and never the secret.
+    names the reference and never the secret. A file may be read by others: for what they may not know there
+    is :func:`resolve_private`.
     """
     scheme, _, name = reference.partition(":")
     if scheme == "env" and name:
@@ -29,9 +32,22 @@ def resolve(reference: str, *, base: Path | None = None) -> bytes:
     raise ConfigurationError("a secret must be a reference, and this is none", remedy=_FORMS)
 
 
+def resolve_private(reference: str, *, base: Path | None = None) -> bytes:
+    """As :func:`resolve`, for keys and passwords; :class:`ConfigurationError` if others may read the file."""
+    secret = resolve(reference, base=base)
+    scheme, _, name = reference.partition(":")
+    path = (base or Path()) / name
+    if scheme == "file" and (mode := path.stat().st_mode) & _OTHERS:
+        raise ConfigurationError(
+            f"the secret's file {path} can be read by others (mode {mode & 0o777:o})",
+            remedy=f"chmod 600 {path}",
+        )
+    return secret
+
+
 def resolve_key(reference: str, length: int, *, base: Path | None = None) -> bytes:
     """A key of ``length`` bytes that is kept as hexadecimal digits."""
-    text = resolve(reference, base=base)
+    text = resolve_private(reference, base=base)
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.domain.lab import Door, EpclEntry, Lab, Rig, RigDevice
     from harness.domain.migration import Migration
     from harness.domain.misuse import Adversary
+    from harness.domain.parameters import Parameter
     from harness.domain.stand_in import Listing
     from harness.domain.words import DeviceType
 
@@ -129,12 +130,14 @@ WHOLE: Final = Wanted()
 class Transport:
     """A way to reach a port: ``open`` takes the door's parameters and gives a byte transport.
 
-    The transport asks the fence before each write.
+    The transport asks the fence before each write. A door's ``parameters`` are held to those of its transport
+    and its driver when the lab file is read. Without theirs, what else stands there is nobody's business.
     """
 
     name: str
     open: Callable[[Mapping[str, Any], Fence], Any]
     description: str
+    parameters: tuple[Parameter, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class Driver:
     protocol: str
     connect: Callable[[RigDevice, Door, Lab, LabClock, Trace, Fence], Device]
     description: str
+    parameters: tuple[Parameter, ...] | None = None  # what it reads of the door's, beside the transport
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import NoReturn
 
 from device_drivers.doors.opening import plugins
-from harness.domain.errors import BeyondBench, ConfigurationError
+from harness.domain.errors import BeyondBench
 from harness.domain.instruments import Bench, Flow, RigController
 from harness.domain.lab import Lab, Rig
+from harness.domain.names import named
 from harness.domain.words import DeviceType
-from harness.hooks import Fence, Trace, unfenced
+from harness.hooks import BenchDriver, Fence, Trace, unfenced
 
 
 class NoBench:
@@ -62,12 +62,8 @@ def open_bench(rig: Rig, lab: Lab, trace: Trace, controller: RigController, fenc
     kind = str(rig.bench.get("kind", ""))
     if not kind:
         return NoBench(rig.id)
-    known = {driver.kind: driver for some in plugins(lab.plugins).hook.harness_benches() for driver in some}
-    if kind not in known:
-        near = get_close_matches(kind, known, n=1)
-        raise ConfigurationError(
-            f"rig {rig.id}: no bench driver for kind {kind!r}",
-            remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}",
-        )
-    bench: Bench = known[kind].open(rig, lab, trace, controller, fence)
-    return bench
+    known: dict[str, BenchDriver] = {
+        driver.kind: driver for some in plugins(lab.plugins).hook.harness_benches() for driver in some
+    }
+    driver = named(kind, known, f"rig {rig.id}: no bench driver for kind {kind!r}")
+    return driver.open(rig, lab, trace, controller, fence)

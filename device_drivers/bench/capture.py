@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
@@ -17,9 +16,10 @@ from device_drivers.bench.capturing.recording import Kept, LineRecording
 from device_drivers.bench.capturing.remote import RemoteCapture
 from device_drivers.bench.capturing.tools import MOST_BYTES
 from device_drivers.doors.opening import plugins
-from harness.domain.errors import CaptureUnavailable, ConfigurationError, HarnessError
+from harness.domain.errors import CaptureUnavailable, HarnessError
 from harness.domain.instruments import Capture, Recording, RigController
 from harness.domain.lab import CaptureLine, Lab, Rig
+from harness.domain.names import named
 from harness.hooks import Fence, LineReading, Trace, unfenced
 
 LARGEST_FILE: Final = 2 * MOST_BYTES
@@ -152,13 +152,7 @@ def line_reading(name: str, rig: Rig, lab: Lab) -> LineReading:
         for some in plugins(lab.plugins).hook.harness_line_readings()
         for reading in some
     }
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise ConfigurationError(
-            f"rig {rig.id}: nobody can read what a line carries that is called {name!r}",
-            remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}",
-        )
-    return known[name]
+    return named(name, known, f"rig {rig.id}: no line reading is called {name!r}")
 
 
 def probe(line: CaptureLine, name: str, controller: RigController) -> str:

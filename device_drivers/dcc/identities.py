@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from device_drivers.dcc.pki import (
@@ -95,7 +96,7 @@ def certified(lab: Lab, role: UserRole, *, successor: bool = False) -> Certified
             f"this lab has no second certificate of role {role}", remedy="only a simulated lab has one"
         )
     else:
-        resolve = _resolver(lab)
+        resolve, _ = _resolvers(lab)
         issuing = lab.dcc.trust.get("issuing")
         certificate, issuer = resolve(user.certificate), resolve(issuing) if issuing else b""
     return Certified(user.eui, _der(certificate), _der(issuer) if issuer else b"")
@@ -147,12 +148,12 @@ def named_identities(lab: Lab) -> Identities:
     Of ``dcc.trust``, certificates whose name begins with ``s1sp`` may sign SMETS1 responses, all others
     what the DCC sends. ``dcc.tls`` holds ``ca``, ``certificate`` and ``key``, each PEM.
     """
-    resolve = _resolver(lab)
+    resolve, resolve_private = _resolvers(lab)
     trust = {name: resolve(reference) for name, reference in lab.dcc.trust.items()}
-    tls = _named_tls(lab, resolve)
+    tls = _named_tls(lab)
     return Identities(
         users={
-            user.role: User(user.role, user.eui, Signer(resolve(user.key), resolve(user.certificate)))
+            user.role: User(user.role, user.eui, Signer(resolve_private(user.key), resolve(user.certificate)))
             for user in lab.dcc.users
         },
         dcc=Ring({name: pem for name, pem in trust.items() if not name.startswith("s1sp")}),
@@ -162,25 +163,30 @@ def named_identities(lab: Lab) -> Identities:
     )
 
 
-def _resolver(lab: Lab) -> Callable[[str], bytes]:
-    from device_drivers.secrets import resolve
+def _resolvers(lab: Lab) -> tuple[Callable[[str], bytes], Callable[[str], bytes]]:
+    """What gives a certificate, and what gives a key."""
+    from device_drivers.secrets import resolve, resolve_private
 
-    return lambda reference: resolve(reference, base=lab.file.parent)
+    base = lab.file.parent
+    return partial(resolve, base=base), partial(resolve_private, base=base)
 
 
-def _named_tls(lab: Lab, resolve: Callable[[str], bytes]) -> dict[str, ssl.SSLContext | None]:
+def _named_tls(lab: Lab) -> dict[str, ssl.SSLContext | None]:
     secure = lab.dcc.gateway.startswith("https:")
-    if secure and not {"certificate", "key"} <= lab.dcc.tls.keys():
+    missing = [name for name in ("ca", "certificate", "key") if not lab.dcc.tls.get(name)]
+    if secure and missing:
         raise ConfigurationError(
-            f"{lab.file}: dcc.gateway is https, and dcc.tls names no certificate and key",
-            remedy="name ca, certificate and key, or use http to a gateway on this machine",
+            f"{lab.file}: dcc.gateway is https, and dcc.tls names no {' and no '.join(missing)}",
+            remedy="name ca, certificate and key by reference: both ends prove who they are",
         )
     if not secure:
         return {"to_gateway": None, "to_receive": None}
+    resolve, resolve_private = _resolvers(lab)
     with tempfile.TemporaryDirectory() as folder:  # OpenSSL reads certificates from files only
         files = {name: Path(folder) / name for name in lab.dcc.tls}
         for name, file in files.items():
             file.touch(mode=0o600)
-            file.write_bytes(resolve(lab.dcc.tls[name]) + b"\n")
-        own, authority = (files["certificate"], files["key"]), files.get("ca")
+            content = (resolve_private if name == "key" else resolve)(lab.dcc.tls[name])
+            file.write_bytes(content + b"\n")
+        own, authority = (files["certificate"], files["key"]), files["ca"]
         return {"to_gateway": client_context(authority, own), "to_receive": server_context(*own, authority)}

@@ -14,10 +14,11 @@ from device_drivers.dlms.security import KEY_BYTES, SYSTEM_TITLE_BYTES, Credenti
 from device_drivers.doors.apdu_trace import apdu_tracer
 from device_drivers.doors.sessions import Session
 from device_drivers.doors.steps import step
-from device_drivers.secrets import resolve, resolve_key
+from device_drivers.secrets import resolve_key, resolve_private
 from harness.domain.errors import ConfigurationError
 from harness.domain.lab import DlmsSecurity, Door, Lab, RigDevice
-from harness.hooks import Fence, Trace, plugin_manager, unfenced
+from harness.domain.names import named
+from harness.hooks import Fence, Trace, Transport, plugin_manager, unfenced
 
 if TYPE_CHECKING:
     from device_drivers.dlms.channel import ApduChannel
@@ -36,18 +37,14 @@ def open_transport(door: Door, lab: Lab, trace: Trace, source: str, fence: Fence
     It asks the fence before each write, and is not opened where the rig is not ours. Raises
     :class:`ConfigurationError` where no transport of that name is registered.
     """
-    known = {
+    known: dict[str, Transport] = {
         transport.name: transport
         for some in plugins(lab.plugins).hook.harness_transports()
         for transport in some
     }
-    if door.transport not in known:
-        raise ConfigurationError(
-            f"no transport is called {door.transport!r}",
-            remedy=f"use one of {', '.join(sorted(known))}, or install the plugin that brings it",
-        )
+    way = named(door.transport, known, f"no transport is called {door.transport!r}")
     fence()
-    transport: ByteTransport = known[door.transport].open(door.parameters, fence)
+    transport: ByteTransport = way.open(door.parameters, fence)
     try:
         return _as_told(transport, door, trace, source)
     except BaseException:
@@ -132,7 +129,7 @@ def credentials_of(security: DlmsSecurity, lab: Lab) -> Credentials:
         case "none":
             return Credentials("none", security.client_sap, security.server_sap)
         case "lls":
-            password = resolve(security.password, base=base)
+            password = resolve_private(security.password, base=base)
             return Credentials("lls", security.client_sap, security.server_sap, password=password)
         case "hls-gmac":
             return Credentials(

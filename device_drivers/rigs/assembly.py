@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from device_drivers.bench import NoBench, open_bench
@@ -19,6 +18,7 @@ from harness.domain.baseline import deviations
 from harness.domain.errors import ConfigurationError, DeviceFault, LabFault
 from harness.domain.instruments import Bench, Capture, Device, LabClock, RigController, ServiceUser
 from harness.domain.lab import Door, Lab, Rig, RigDevice
+from harness.domain.names import named
 from harness.domain.words import DeviceType
 from harness.hooks import WHOLE, Driver, Fence, Trace, Wanted, still_ours, unfenced
 
@@ -188,26 +188,18 @@ def hold_to_baseline(rig: Rig, expected: RigDevice, device: Device) -> None:
 
 def chosen_faults(lab: Lab, names: tuple[str, ...]) -> tuple[Fault, ...]:
     """The faults of those names, from every plugin; :class:`ConfigurationError` for an unknown one."""
-    known = {fault.name: fault for some in plugins(lab.plugins).hook.harness_faults() for fault in some}
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigurationError(
-                f"no fault is called {name!r}",
-                remedy=f"did you mean {near[0]!r}?" if near else "`harness faults` lists them",
-            )
-    return tuple(known[name] for name in names)
+    known: dict[str, Fault] = {
+        fault.name: fault for some in plugins(lab.plugins).hook.harness_faults() for fault in some
+    }
+    lists = "`harness faults` lists them"
+    return tuple(named(name, known, f"no fault is called {name!r}", lists) for name in names)
 
 
 def _driver(lab: Lab, device_type: DeviceType, protocol: str) -> Driver:
     drivers: list[Driver] = [
         driver for some in plugins(lab.plugins).hook.harness_drivers() for driver in some
     ]
-    fitting = [driver for driver in drivers if driver.device_type == device_type]
-    for driver in fitting:
-        if driver.protocol == protocol:
-            return driver
-    raise ConfigurationError(
-        f"no driver for {device_type} speaks {protocol!r}",
-        remedy=f"use one of {', '.join(sorted({driver.protocol for driver in fitting})) or 'none'}",
-    )
+    fitting = {  # of two the first, for a lab's own plugin comes before what is built in
+        driver.protocol: driver for driver in reversed(drivers) if driver.device_type == device_type
+    }
+    return named(protocol, fitting, f"no driver for {device_type} speaks {protocol!r}")

@@ -95,7 +95,8 @@ def _check_parts(
     for name in rig.captures:
         report.trying("capture", partial(_capture, rig, name, controller))
     if services:
-        report.trying("DCC", lambda part: _user(lab, at_hand, services, part), quiet=True)
+        plain = lab.dcc.plain_http and lab.dcc.gateway.startswith("http:")
+        report.trying("DCC", lambda part: _user(lab, at_hand, services, part), quiet=not plain)
 
 
 def _controller(lab: Lab, rig: Rig, part: _Part, held: ExitStack, fence: Fence) -> OpenController:
@@ -136,6 +137,7 @@ def _capture(rig: Rig, name: str, controller: OpenController, part: _Part) -> No
 
 def _user(lab: Lab, at_hand: AtHand, services: Mapping[str, Any], part: _Part) -> None:
     part.step("reach the DCC link")
+    part.found = f"messages to {lab.dcc.gateway} pass unprotected: the lab file says dcc.plain_http"
     with ExitStack() as held:
         open_user(services, at_hand.rig, at_hand.clock, part, lab, held)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,15 @@ from harness.cli.choosing import chosen
 from harness.cli.grip import check_doors
 from harness.cli.output import ExitCode, answer_json, answer_table, tell
 from harness.config import json_schema, load_lab
+from harness.config.references import reference_places
 from harness.domain.errors import ConfigurationError, HarnessError, LabFault
 from harness.domain.findings import BAD, GOOD, IN_USE, Finding
-from harness.domain.lab import Rig
+from harness.domain.lab import Lab, Rig
 from harness.domain.run_ids import new_run_id
 from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter
-from harness.records.redaction import hide_secrets_of
+from harness.records.redaction import hide_secrets_of, read_reference
 from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import RigTaken
 from harness.rigs.pool import Pool
@@ -51,7 +52,8 @@ def check(file: Path, runs: Path, rigs: Sequence[str], *, as_json: bool) -> Exit
     context.folder.mkdir(parents=True)
     with ExitStack() as held:
         pool = held.enter_context(Pool(lab, login_name()))
-        findings = list(_findings(pool, wanted, plugin_manager(lab.plugins), context, held))
+        findings = list(_missing(replace(lab, rigs=wanted)))
+        findings += _findings(pool, wanted, plugin_manager(lab.plugins), context, held)
         healths = pool.health.all()
     if as_json:
         answer_json([asdict(finding) for finding in findings])
@@ -84,6 +86,26 @@ def _tell_health(healths: Mapping[str, Health], rigs: Sequence[Rig]) -> None:
         where = "in " if found.state is HealthState.MAINTENANCE else ""
         since = f" since {found.since}" if found.since and found.state is not HealthState.GOOD else ""
         tell(f"{rig.id} is {where}{found.state}{since}")
+
+
+def _missing(lab: Lab) -> Iterator[Finding]:
+    """All references that lead nowhere at once: each door would tell of its first one alone."""
+    missing = []
+    for reference, place in reference_places(lab).items():
+        try:
+            read_reference(reference)
+        except ConfigurationError as error:
+            missing.append(f"{place}: {error.message}")
+    if missing:
+        yield Finding(
+            "all",
+            "secrets",
+            BAD,
+            "read what the lab file refers to",
+            "\n".join(missing),
+            "set the variables for the harness and make the files, or correct the lab file",
+            _OF_THE_FILE,
+        )
 
 
 def _findings(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from harness.config.bench_map import read_map
 from harness.config.bench_models import AnyBenchFile, BenchFile, ModbusBenchFile
 from harness.config.checks import has_controller
+from harness.config.data_files import FROM_HERE
 from harness.config.document import Document, Place
 from harness.config.models import RigFile
 from harness.config.problems import Problems, listed, nearest
@@ -29,7 +30,6 @@ from harness.domain.bench import (
 )
 
 MODBUS: Final = "modbus"
-_FROM_HERE: Final = "correct it: a name is taken from the lab file's folder"
 _WORDS: Final = {"on": True, "true": True, "off": False, "false": False}
 
 
@@ -80,7 +80,7 @@ class _Reading:
                 file = self.document.path.parent / image.file
                 if not file.is_file():
                     place = (*self.place, "firmware", device.value, which, "file")
-                    self._wrong(place, f"no file {image.file!r}", _FROM_HERE)
+                    self._wrong(place, f"no file {image.file!r}", FROM_HERE)
                 firmware.setdefault(device.value, {})[which] = {"version": image.version, "file": str(file)}
         return {"firmware": firmware} if firmware else {}
 
@@ -110,7 +110,7 @@ class _Reading:
     def _modbus(self, bench: ModbusBenchFile) -> ModbusBenchSettings | None:
         path = (self.document.path.parent / bench.map).resolve()
         if not path.is_file():
-            self._wrong((*self.place, "map"), f"no file {bench.map!r}", _FROM_HERE)
+            self._wrong((*self.place, "map"), f"no file {bench.map!r}", FROM_HERE)
             return None
         if path not in self.maps:
             self.maps[path] = read_map(path, self.problems)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from ipaddress import ip_address
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
+from harness.config.data_files import FROM_HERE
 from harness.config.document import Document, Place
 from harness.config.models import (
+    DccFile,
     DeviceModelFile,
     DmcFile,
     DoorFile,
@@ -16,12 +20,12 @@ from harness.config.models import (
     LabFile,
     RigDeviceFile,
     RigFile,
+    TlsFile,
 )
 from harness.config.problems import Problems, listed, nearest
 from harness.domain.words import DeviceType
 
 T = TypeVar("T")
-_FROM_HERE: Final = "correct it: a name is taken from the lab file's folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Collection(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class Page:
     """Writes problems of one document."""
 
     document: Document
@@ -70,7 +74,7 @@ def check_dmcs(dmcs: Collection[DmcFile], models: Collection[DeviceModelFile], p
     """A DMC has a hub and a meter, and each Device Model is of the type that it stands for."""
     if dmcs.document is None:
         return
-    page = _Page(dmcs.document, problems)
+    page = Page(dmcs.document, problems)
     for place, _, dmc in dmcs.placed():
         if DeviceType.CH not in dmc.models or len(dmc.models) < 2:
             page.wrong(
@@ -90,7 +94,7 @@ def check_epcl(epcl: Collection[EpclFile], dmcs: Collection[DmcFile], problems: 
     """An entry's DMC is there, and no two entries say the same."""
     if epcl.document is None:
         return
-    page = _Page(epcl.document, problems)
+    page = Page(epcl.document, problems)
     seen: dict[tuple[str, str, str], str] = {}
     for place, id_, entry in epcl.placed():
         page.refer((*place, "dmc"), entry.dmc, dmcs)
@@ -108,7 +112,7 @@ def check_rigs(
     """A rig holds what its DMC says, each device once in the lab, each with a way to it."""
     if rigs.document is None:
         return
-    page = _Page(rigs.document, problems)
+    page = Page(rigs.document, problems)
     for place, _, rig in rigs.placed():
         dmc = page.refer((*place, "dmc"), rig.dmc, dmcs)
         if dmc:
@@ -136,13 +140,13 @@ def check_lab(
     problems: Problems,
 ) -> None:
     """The environment is there, folders and files are there, and the gateway fits the rigs."""
-    page = _Page(document, problems)
+    page = Page(document, problems)
     page.refer(("environment",), lab.environment, environments)
     folder = document.path.parent
     if not (folder / lab.ttm).is_file():
-        page.wrong(("ttm",), f"no file {lab.ttm!r}", _FROM_HERE)
+        page.wrong(("ttm",), f"no file {lab.ttm!r}", FROM_HERE)
     if not (folder / lab.packs).is_dir():
-        page.wrong(("packs",), f"no folder {lab.packs!r}", _FROM_HERE)
+        page.wrong(("packs",), f"no folder {lab.packs!r}", FROM_HERE)
     schemas = lab.dcc.schemas
     if schemas and schemas.required and not (folder / schemas.folder).is_dir():
         page.wrong(
@@ -153,7 +157,7 @@ def check_lab(
     _check_gateway(page, lab, rigs)
 
 
-def _check_gateway(page: _Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
+def _check_gateway(page: Page, lab: LabFile, rigs: Collection[RigFile]) -> None:
     simulated = lab.dcc.gateway == "simulated"
     for place, _, rig in rigs.placed():
         if simulated != (rig.simulation is not None):
@@ -165,9 +169,34 @@ def _check_gateway(page: _Page, lab: LabFile, rigs: Collection[RigFile]) -> None
         if not simulated and not (user.key and user.certificate):
             message = "has no key and certificate, and the gateway is not simulated"
             page.wrong(("dcc", "users", role), message, "name both by reference, env:NAME or file:path")
+    _check_protection(page, lab.dcc)
 
 
-def _check_fit(page: _Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
+def _check_protection(page: Page, dcc: DccFile) -> None:
+    """Both ends prove who they are, unless nobody is between them or the lab file says that this is well."""
+    named = dict(dcc.tls or {})
+    missing = [name for name in TlsFile.model_fields if not named.get(name)]
+    if dcc.gateway.startswith("https:") and missing:
+        page.wrong(
+            ("dcc", "tls"), f"names no {' and no '.join(missing)}, and the gateway is https",
+            "name ca, certificate and key by reference: both ends prove who they are",
+        )  # fmt: skip
+    elif dcc.gateway.startswith("http:") and not (dcc.plain_http or _on_this_computer(dcc.gateway)):
+        page.wrong(
+            ("dcc", "gateway"), "plain http to another computer can be read and changed on the way",
+            "use https and tls:, or add plain_http: true if the network between is the lab's alone",
+        )  # fmt: skip
+
+
+def _on_this_computer(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which may lead anywhere
+        return False
+
+
+def _check_fit(page: Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
     if set(rig.devices) != set(dmc.models):
         page.wrong(
             (*place, "devices"),
@@ -176,7 +205,7 @@ def _check_fit(page: _Page, place: Place, rig: RigFile, dmc: DmcFile) -> None:
         )
 
 
-def _check_supply_numbers(page: _Page, place: Place, rig: RigFile) -> None:
+def _check_supply_numbers(page: Page, place: Place, rig: RigFile) -> None:
     for device_type, key in ((DeviceType.ESME, "mpan"), (DeviceType.GSME, "mprn")):
         if device_type in rig.devices and getattr(rig, key) is None:
             page.wrong(place, f"has an {device_type} and no {key}", f"add {key}:")
@@ -185,7 +214,7 @@ def _check_supply_numbers(page: _Page, place: Place, rig: RigFile) -> None:
 
 
 def _check_device(
-    page: _Page,
+    page: Page,
     place: Place,
     rig: RigFile,
     device_type: DeviceType,
@@ -213,7 +242,7 @@ def has_controller(rig: RigFile) -> bool:
     return rig.controller is not None or bool(rig.simulation and rig.simulation.controller)
 
 
-def _check_door(page: _Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
+def _check_door(page: Page, place: Place, rig: RigFile, door: DoorFile | None) -> None:
     if door is None:
         return
     if rig.simulation is not None and door.parameters:
@@ -236,7 +265,7 @@ def _device_ids(place: Place, rig: RigFile) -> Iterator[tuple[Place, str]]:
         yield (*place, "devices", device_type, "device_id"), device.device_id
 
 
-def _check_unique(page: _Page, values: Iterable[tuple[Place, str]]) -> None:
+def _check_unique(page: Page, values: Iterable[tuple[Place, str]]) -> None:
     seen: dict[str, Place] = {}
     for place, value in values:
         first = seen.setdefault(value, place)

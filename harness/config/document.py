@@ -98,12 +98,21 @@ def read_document(path: Path, problems: Problems) -> Document | None:
         return _Reading(path, problems).document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.add(path, mark.line + 1 if mark else 0, f"not YAML: {error.problem}", "correct the syntax")
+        number = mark.line + 1 if mark else 0
+        if _begins_with_a_tab(text, number):
+            problems.add(path, number, "a tab at the start of the line", "indent with spaces")
+        else:
+            problems.add(path, number, f"not YAML: {error.problem}", "correct the syntax")
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an escape beyond Unicode
         problems.add(path, 0, f"not YAML: {str(error).splitlines()[0]}", "correct the syntax")
     except RecursionError:
         problems.add(path, 0, "nested deeper than any lab file", "correct the syntax")
     return None
+
+
+def _begins_with_a_tab(text: str, number: int) -> bool:
+    line = "".join(text.splitlines()[number - 1 : number]) if number else ""
+    return "\t" in line[: len(line) - len(line.lstrip())]
 
 
 def read_text(path: Path, problems: Problems) -> str | None:

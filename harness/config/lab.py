@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from harness.config import checks
 from harness.config.catalogue import read_catalogue
+from harness.config.data_files import data_file, named
 from harness.config.document import Document, Place, read_document
+from harness.config.doors import check_doors
 from harness.config.models import (
     DccFile,
     DeviceModelFile,
@@ -95,7 +97,8 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     dmcs = _collection("DMC", DmcFile, document, "dmcs", problems)
     epcl = _collection("EPCL entry", EpclFile, document, "epcl", problems)
     environments = _collection("environment", EnvironmentFile, document, "environments", problems)
-    catalogue = read_catalogue(_named(document, "catalogue"), problems)
+    catalogue_file = data_file(document, "catalogue", problems)
+    catalogue = read_catalogue(catalogue_file, problems) if catalogue_file else {}
     checks.check_dmcs(dmcs, models, problems)
     checks.check_epcl(epcl, dmcs, problems)
     checks.check_rigs(rigs, dmcs, models, problems)
@@ -103,6 +106,7 @@ def _read(path: Path, problems: Problems) -> LabFiles:
     if lab is None:
         raise FileProblems(problems.found)
     checks.check_lab(document, lab, rigs, environments, problems)
+    check_doors(document, lab, rigs.items, problems)
     migration = _migration(document, lab, dmcs.items, problems)
     return LabFiles(
         document=document, lab=lab, rigs=rigs.items, models=models.items, dmcs=dmcs.items, epcl=epcl.items,
@@ -114,11 +118,12 @@ def _migration(
     document: Document, lab: LabFile, dmcs: Mapping[str, DmcFile], problems: Problems
 ) -> MigrationRules | None:
     """What migration is judged by, in a lab that tests it."""
-    if lab.migration is None:
+    file = data_file(document, "migration", problems) if lab.migration else None
+    if file is None:
         return None
     from harness.config.migration import read_migration
 
-    return read_migration((document.path.parent / lab.migration).resolve(), dmcs, problems)
+    return read_migration(file, dmcs, problems)
 
 
 def _benches(document: Document, rigs: Mapping[str, RigFile], problems: Problems) -> Mapping[str, ReadBench]:
@@ -139,18 +144,12 @@ def _lab_document(path: Path, problems: Problems) -> Document:
     raise FileProblems(problems.found)
 
 
-def _named(document: Document, key: str) -> Path:
-    """A file that the lab file names, or its usual name; read even if the lab file has other problems."""
-    name = document.at(key)
-    default = LabFile.model_fields[key].default
-    return (document.path.parent / (name if isinstance(name, str) else default)).resolve()
-
-
 def _collection(
     word: str, model: type[M], lab: Document, key: str, problems: Problems
 ) -> checks.Collection[M]:
     """The items of a data file."""
-    document = read_document(_named(lab, key), problems)
+    file = data_file(lab, key, problems)
+    document = read_document(file, problems) if file else None
     return _placed(word, model, document, (), problems) if document else checks.Collection(word, None, {})
 
 
@@ -209,9 +208,9 @@ class _Building:
                 for srv, request in files.catalogue.items()
             },
             unknown_services=lab.unknown_services,
-            ttm=_named(files.document, "ttm"),
-            packs=_named(files.document, "packs"),
-            agreed_packs=_named(files.document, "agreed_packs"),
+            ttm=named(files.document, "ttm"),
+            packs=named(files.document, "packs"),
+            agreed_packs=named(files.document, "agreed_packs"),
             migration=files.migration,
             plugins=tuple(lab.plugins),
             evidence_key=lab.evidence.key if lab.evidence else "",

@@ -308,6 +308,10 @@ class DccFile(FileModel):
     gateway: Annotated[str, StringConstraints(pattern=r"^(simulated|https?://\S+)$")] = Field(
         description="the gateway's base URL with http:// or https://, or simulated"
     )
+    plain_http: bool = Field(
+        False,
+        description="whether a gateway on another computer may be reached by http, unprotected on the way",
+    )
     receive: Address = Field(description="host:port on which responses and alerts are received; port 0: any")
     receive_path: Annotated[str, StringConstraints(pattern="^/")] = Field(
         "/smartdcc/duis", description="the path of the receive endpoint"

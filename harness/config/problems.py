@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from harness.domain.errors import ConfigurationError
+from harness.domain.names import listed, nearest
+
+__all__ = ["FileProblems", "Problem", "Problems", "listed", "nearest", "shown"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,27 +51,6 @@ class Problems:
         """Raise :class:`FileProblems` if anything was found."""
         if self.found:
             raise FileProblems(self.found)
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """``did you mean 'x'?``, or what there is to choose from.
-
-    >>> nearest("recieve", ["gateway", "receive"])
-    "did you mean 'receive'?"
-    >>> nearest("colour", ["gateway", "receive"])
-    "choose from 'gateway', 'receive'"
-    """
-    choice = [str(each) for each in words]
-    close = get_close_matches(word.lower(), [each.lower() for each in choice], n=1, cutoff=0.6)
-    for each in choice:
-        if [each.lower()] == close:
-            return f"did you mean {each!r}?"
-    return f"choose from {listed(choice)}" if choice else "there is none to choose from"
-
-
-def listed(words: Iterable[str]) -> str:
-    """The words quoted and joined by commas."""
-    return ", ".join(repr(str(word)) for word in words)
 
 
 def shown(path: Path) -> Path:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from harness.config.document import read_text
 from harness.config.problems import Problems
+from harness.config.tables import miscounted
 from harness.domain.errors import ConfigurationError, UsageError
 
 _SHEET: Final = "TTM"
@@ -127,8 +128,7 @@ def _read_csv(path: Path, problems: Problems) -> Sheet | None:
                 rows.append(tuple(map(plain, cells)))
                 lines.append(line)
             elif cells:
-                message = f"found {len(cells)} cells, expected {len(columns)}"
-                problems.add(path, line, message, "put quotes around a cell that holds a comma")
+                problems.add(path, line, *miscounted(len(cells), len(columns)))
             line = reader.line_num + 1
     except csv.Error as error:
         problems.add(path, reader.line_num, f"not CSV: {error}", "correct its quotes")

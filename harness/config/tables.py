@@ -44,12 +44,21 @@ def read_table(
             if len(cells) == len(header):
                 rows.append(Row(line, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
             elif cells:
-                message = f"found {len(cells)} cells, expected {len(header)}"
-                problems.add(path, line, message, "put quotes around a cell that holds a comma")
+                problems.add(path, line, *miscounted(len(cells), len(header)))
             line = reader.line_num + 1
     except csv.Error as error:
         problems.add(path, reader.line_num, f"not CSV: {error}", "correct its quotes")
     return tuple(rows)
+
+
+def miscounted(found: int, expected: int) -> tuple[str, str]:
+    """What is wrong with a row of so many cells, and what to do.
+
+    >>> miscounted(1, 6)
+    ('found 1 cell, expected 6', 'write all cells, those that are empty too')
+    """
+    few, many = "write all cells, those that are empty too", "put quotes around a cell that holds a comma"
+    return f"found {found} cell{'s' * (found != 1)}, expected {expected}", few if found < expected else many
 
 
 def _header_fits(

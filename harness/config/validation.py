@@ -37,7 +37,7 @@ _EXPECTED: Final = {
     "date_from_datetime_parsing": "a date as YYYY-MM-DD",
     "datetime_from_date_parsing": _MOMENT,
     "timezone_aware": _MOMENT,
-    "greater_than": "more than {gt}",
+    "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",
     "literal_error": "{expected}",
@@ -52,8 +52,9 @@ def validate(model: type[M], document: Document, place: Place, problems: Problem
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             at, message, remedy = _Fault(model, detail).told()
-            where = ".".join(str(step) for step in (*place, *at)) or document.path.name
-            problems.add(document.path, document.line((*place, *at)), f"{where}: {message}", remedy)
+            where = ".".join(str(step) for step in (*place, *at))
+            told = f"{where}: {message}" if where else message
+            problems.add(document.path, document.line((*place, *at)), told, remedy)
         return None
 
 
@@ -102,8 +103,7 @@ class _Fault:
         choice = get_args(holder)[0] if is_key else holder
         words = [str(member.value) for member in choice] if isinstance(choice, EnumMeta) else []  # type: ignore[var-annotated]  # members of an unknown enumeration
         found = self.detail["input"]
-        close = nearest(str(found), words)
-        remedy = close if close.startswith("did you mean") else "correct it"
+        remedy = nearest(str(found), words, "correct it")
         return self.place, f"found {_found(found)}, expected one of {listed(words)}", remedy
 
 

@@ -241,6 +241,7 @@ class DccLink:
     s1sp_alert_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: matter → S1SPAlertCode
     refusal_codes: Mapping[str, str] = field(default_factory=dict)  # of the stub: check → code
     tls: Mapping[str, str] = field(default_factory=dict)
+    plain_http: bool = False  # whether a gateway on another computer may be reached without TLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device_drivers.secrets import resolve
+from device_drivers.secrets import resolve, resolve_private
 from harness.domain.errors import ConfigurationError, ControllerFault
 from harness.domain.lab import Controller
 
 if TYPE_CHECKING:
     from paramiko import HostKeys, PKey
 
-_OTHERS: Final = 0o077
 _MAKE_A_KEY: Final = "make one with `ssh-keygen -t ed25519 -N ''`, and let the controller know its .pub"
 
 
@@ -28,8 +26,7 @@ def private_key(reference: str) -> PKey:
     """
     from paramiko import ECDSAKey, Ed25519Key, PasswordRequiredException, RSAKey, SSHException
 
-    text = resolve(reference).decode("ascii", "replace") + "\n"
-    _only_ours(reference)
+    text = resolve_private(reference).decode("ascii", "replace") + "\n"
     for kind in (Ed25519Key, ECDSAKey, RSAKey):
         try:
             return kind.from_private_key(io.StringIO(text))
@@ -99,12 +96,3 @@ def hold_to_pin(told: PKey, pinned: Mapping[str, PKey] | None, settings: Control
 
 def _family(key: PKey) -> str:
     return {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
-
-
-def _only_ours(reference: str) -> None:
-    scheme, _, name = reference.partition(":")
-    if scheme == "file" and (mode := Path(name).stat().st_mode) & _OTHERS:
-        raise ConfigurationError(
-            f"the private key {name} can be read by others (mode {mode & 0o777:o})",
-            remedy=f"chmod 600 {name}",
-        )

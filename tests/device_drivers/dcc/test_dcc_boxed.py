@@ -101,6 +101,7 @@ def outside(dcc_lab: Lab, tmp_path: Path) -> Iterator[Outside]:
     pki = SimulatedPki(tmp_path / "keys")
     user, acb = pki.user("IS", dcc_lab.dcc.users[0].eui), pki.dcc(dcc_lab.dcc.dcc_eui)
     for name, content in {"is.key": user.key, "is.pem": user.certificate, "acb.pem": acb.certificate}.items():
+        (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_bytes(content)
     boxed = Boxed(acb, Ring({"IS": user.certificate}))
     server = HttpServer(Starlette(routes=[Route("/api/v1/{service}", boxed.serve, methods=["POST"])]))

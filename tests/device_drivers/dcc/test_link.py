@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -217,6 +218,7 @@ def test_a_book_that_is_opened_again_counts_its_lines_on(tmp_path: Path) -> None
 def test_a_lab_outside_takes_its_keys_from_references(dcc_lab: Lab, tmp_path: Path) -> None:
     pki = simulated_pki(dcc_lab)
     pair = pki.user("IS", dcc_lab.dcc.users[0].eui)
+    (tmp_path / "is.key").touch(mode=0o600)
     (tmp_path / "is.key").write_bytes(pair.key)
     (tmp_path / "is.pem").write_bytes(pair.certificate)
     user = replace(dcc_lab.dcc.users[0], key="file:is.key", certificate="file:is.pem")
@@ -233,8 +235,33 @@ def test_a_lab_outside_takes_its_keys_from_references(dcc_lab: Lab, tmp_path: Pa
     signed = identities.user("IS").signer.sign(b"<a/>")
     assert identities.dcc.verify(parse(signed)).name == "acb"
     assert identities.to_gateway is not None
-    with pytest.raises(ConfigurationError, match=r"dcc\.tls names no certificate and key"):
-        named_identities(replace(lab, dcc=replace(link, tls={})))
+    assert identities.to_receive is not None
+    assert identities.to_receive.verify_mode is ssl.CERT_REQUIRED
+    for name in link.tls:
+        rest = {other: reference for other, reference in link.tls.items() if other != name}
+        with pytest.raises(ConfigurationError, match=rf"https, and dcc\.tls names no {name} \("):
+            named_identities(replace(lab, dcc=replace(link, tls=rest)))
+
+
+@pytest.mark.parametrize("open_to_others", ["is.key", "tls.key"])
+def test_a_key_that_others_may_read_is_refused(dcc_lab: Lab, tmp_path: Path, open_to_others: str) -> None:
+    pki = simulated_pki(dcc_lab)
+    pair, (certificate, key) = pki.user("IS", dcc_lab.dcc.users[0].eui), pki.tls("user")
+    for name, content in {
+        "is.key": pair.key,
+        "is.pem": pair.certificate,
+        "tls.key": key.read_bytes(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o644 if name in {open_to_others, "is.pem"} else 0o600)
+    link = replace(
+        dcc_lab.dcc,
+        gateway="https://127.0.0.1:1",
+        users=(replace(dcc_lab.dcc.users[0], key="file:is.key", certificate="file:is.pem"),),
+        tls={"ca": f"file:{pki.tls_authority}", "certificate": f"file:{certificate}", "key": "file:tls.key"},
+    )
+    with pytest.raises(ConfigurationError, match=rf"{open_to_others} can be read by others \(mode 644\)"):
+        named_identities(replace(dcc_lab, file=tmp_path / "lab.yaml", dcc=link))
 
 
 def test_a_receive_port_that_is_taken_is_a_configuration_error(dcc: Any, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from device_drivers.dcc.calls import CallServer
 from device_drivers.plugin import harness_check_rig
 from device_drivers.rigs.checks import check_rig
 from device_drivers.simulated.controller import TwinController
@@ -73,10 +74,10 @@ def stood_up(described: Rig, lab: Lab, held: ExitStack, starts: datetime | None 
     return replace(site.rig, simulation=None)
 
 
-def check(lab: Lab, rig: Rig, trace: Any = None) -> dict[str, Finding]:
+def check(lab: Lab, rig: Rig, trace: Any = None, services: Any = None) -> dict[str, Finding]:
     """The findings by their part, of a physical rig or of twins."""
     run = RunContext("check-1", lab.state / "run", 7)
-    found = harness_check_rig(lab, rig, {}, run, trace or Notes(), unfenced)
+    found = harness_check_rig(lab, rig, services or {}, run, trace or Notes(), unfenced)
     assert all(each.rig == rig.id for each in found)
     assert all(each.remedy for each in found if each.state == BAD)
     return {each.part: each for each in found}
@@ -117,6 +118,21 @@ def test_each_device_tells_who_it_is_and_how_far_the_check_came(lab: Lab, rig: R
     assert any("associate" in what or "AARQ" in what for source, what in trace.told if source == ESME)
 
 
+@pytest.mark.parametrize("gateway", ["http://192.0.2.10:8079", "https://192.0.2.10"])
+def test_messages_that_pass_unprotected_are_told(lab: Lab, rig: Rig, held: ExitStack, gateway: str) -> None:
+    link = CallServer({"session": lambda _: 0})
+    held.callback(link.close)
+    outside = replace(lab, dcc=replace(lab.dcc, gateway=gateway, plain_http=True))
+    said = check(outside, replace(rig, devices={}), services={"link": link.address, "token": link.token})
+    if gateway.startswith("https:"):
+        assert not said
+    else:
+        assert said["DCC"].state == GOOD
+        assert (
+            said["DCC"].found == f"messages to {gateway} pass unprotected: the lab file says dcc.plain_http"
+        )
+
+
 def test_a_twin_is_checked_through_its_own_doors(lab: Lab) -> None:
     optical = OpticalPort(mode="mode-e")
     twin = with_device(lab.rigs[0], ESME, door=Door(transport="serial", optical=optical, hdlc=Hdlc()))
@@ -151,6 +167,7 @@ def test_a_door_that_hangs_up_is_told_as_such(lab: Lab, rig: Rig) -> None:
 
 def test_keys_that_are_not_the_devices_are_told_where_they_stand(lab: Lab, rig: Rig, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.key"
+    wrong.touch(mode=0o600)
     wrong.write_text("00" * 16)
     security = replace(rig.devices[ESME].security, encryption_key=f"file:{wrong}")
     esme = check(lab, with_device(rig, ESME, security=security))[ESME]

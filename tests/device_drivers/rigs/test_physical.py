@@ -79,7 +79,12 @@ def test_a_reader_reads_with_its_password_and_may_not_write(lab: Lab, rig: Rig, 
     [
         (None, "has no door"),
         (Door(transport="carrier-pigeon", parameters={}), "no transport is called 'carrier-pigeon'"),
+        (Door(transport="tpc"), r"no transport is called 'tpc' \(did you mean 'tcp'\?\)"),
         (Door(transport="tcp", parameters={}, protocol="smoke"), "no driver for ESME speaks 'smoke'"),
+        (
+            Door(transport="tcp", protocol="dlsm"),
+            r"no driver for ESME speaks 'dlsm' \(did you mean 'dlms'\?\)",
+        ),
     ],
 )
 def test_a_door_that_nobody_can_open_is_a_configuration_error(

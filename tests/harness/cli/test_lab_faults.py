@@ -173,14 +173,42 @@ def test_what_only_the_lab_file_has_wrong_is_a_configuration_error(harness, tmp_
     with ExitStack() as held:
         lab = physical_lab(tmp_path, held)
         rig = lab.stand_up("foc-2")
-        rig["devices"]["ESME"]["door"]["protocol"] = "smoke"
-        rig["devices"]["CH"]["security"]["encryption_key"] = "env:NOBODY_SET_THIS"
-        lab.write()
+        for device, name in (("ESME", "NOT_SET"), ("CH", "NOT_SET_EITHER")):
+            rig["devices"][device]["security"]["encryption_key"] = f"env:{name}"
+        file = lab.write()
+        user = lab.file.parent / "user.key"
+        user.unlink()
         done = harness("lab", "check", "--json", "--runs", tmp_path / "runs", **lab.environment)
     assert done.returncode == 2
-    esme, ch = (each for each in json.loads(done.stdout) if each["rig"] == "bench-1")
+    missing, *findings = json.loads(done.stdout)
+    lines = file.read_text().splitlines()
+    assert [missing[name] for name in ("rig", "part", "state")] == ["all", "secrets", "bad"]
+    assert missing["found"].splitlines() == [
+        f"{file}:{next(at for at, line in enumerate(lines, 1) if reference in line)}: {reference} {why}"
+        for reference, why in (
+            (f"file:{user}", "cannot be read: No such file or directory"),
+            ("env:NOT_SET", "is not set"),
+            ("env:NOT_SET_EITHER", "is not set"),
+        )
+    ]
+    esme, ch = (each for each in findings if each["rig"] == "bench-1")  # all is tried none the less
     assert (esme["state"], ch["state"]) == ("bad", "bad")
-    assert esme["found"] == "no driver for ESME speaks 'smoke'"
-    assert "dlms" in esme["remedy"]
-    assert "NOBODY_SET_THIS" in ch["found"]
+    assert "NOT_SET_EITHER" in ch["found"]
     assert health_of(lab.state, "bench-1").state is HealthState.UNKNOWN
+
+
+def test_a_door_that_cannot_be_is_a_configuration_error_before_anything_is_tried(
+    harness, tmp_path: Path
+) -> None:
+    with ExitStack() as held:
+        lab = physical_lab(tmp_path, held)
+        lab.stand_up("foc-2")["devices"]["ESME"]["door"] = {
+            "transport": "tcp", "parameters": {"host": "127.0.0.1", "port": "abc"}, "protocol": "smoke",
+        }  # fmt: skip
+        lab.write()
+        done = harness("lab", "check", "--runs", tmp_path / "runs", **lab.environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        "door.protocol: no driver for ESME speaks 'smoke' (choose from 'dlms', 'iec62056-21')" in done.stderr
+    )
+    assert not (tmp_path / "runs").exists()

@@ -39,6 +39,32 @@ rigs:
       CH: {device_id: 00-DB-12-34-56-02-00-03}
 """
 
+REAL_LAB = """\
+name: real
+environment: sit-b
+packs: packs
+dcc:
+  gateway: http://127.0.0.1:1
+  receive: 127.0.0.1:0
+  users:
+    IS: {eui: 00-DB-12-34-90-00-00-01, key: "env:KEY", certificate: "env:CERTIFICATE"}
+rigs:
+  one:
+    dmc: foc-cedarholt-electric
+    mpan: "9900000001019"
+    devices:
+      ESME:
+        device_id: 00-DB-12-34-56-01-00-01
+        door:
+          transport: tcp
+          parameters:
+            host: 127.0.0.1
+            port: 4059
+      CH:
+        device_id: 00-DB-12-34-56-01-00-03
+        door: {transport: serial, parameters: {port: /dev/null}}
+"""
+
 
 @pytest.fixture
 def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -56,6 +82,13 @@ def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "lab.yaml").write_text(LAB)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def real_lab(lab_folder: Path) -> Path:
+    """Its lab file, of a real rig instead: the ESME behind TCP, the hub at a serial port."""
+    (lab_folder / "lab.yaml").write_text(REAL_LAB)
+    return lab_folder / "lab.yaml"
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ BROKEN = {
     ),
     "a key that lacks is told with its meaning": Break(
         "lab.yaml", "environment: simulated\n", "",
-        "lab.yaml:1: lab.yaml: no key 'environment' (add it: the id of the environment that is tested against)",
+        "lab.yaml:1: no key 'environment' (add it: the id of the environment that is tested against)",
     ),
     "a key that lacks further down": Break(
         "lab.yaml", "{starts: 2025-03-03T08:00:00Z}", "{}",
@@ -225,7 +225,29 @@ BROKEN = {
     ),
     "a data file that is not there": Break(
         "lab.yaml", "packs: packs", "packs: packs\nepcl: eplc.yaml",
-        "eplc.yaml: no such file (correct its name, or make it)",
+        "lab.yaml:4: epcl: no file 'eplc.yaml' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "a catalogue that is not there": Break(
+        "lab.yaml", "packs: packs", "packs: packs\ncatalogue: srvs.csv",
+        "lab.yaml:4: catalogue: no file 'srvs.csv' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "rules of migration that are not there": Break(
+        "lab.yaml", "packs: packs", "packs: packs\nmigration: rules.yaml",
+        "lab.yaml:4: migration: no file 'rules.yaml' (correct it: a name is taken from the lab file's folder)",
+    ),
+    "a tab where spaces indent": Break(
+        "lab.yaml", "    dmc: foc-cedarholt\n", "\tdmc: foc-cedarholt\n",
+        "lab.yaml:18: a tab at the start of the line (indent with spaces)",
+    ),
+    "a tab among the spaces that indent": Break(
+        "lab.yaml", "    dmc: foc-cedarholt\n", "  \t  dmc: foc-cedarholt\n",
+        "lab.yaml:18: a tab at the start of the line (indent with spaces)",
+    ),
+    "no rigs": Break(
+        "lab.yaml", "rigs:\n  one:", "rig:\n  one:",
+        "2 problems were found:\n"
+        "  lab.yaml:1: no key 'rigs' (add it: the rigs, by their id)\n"
+        "  lab.yaml:9: rig: unknown key 'rig' (did you mean 'rigs'?)",
     ),
     "not YAML": Break(
         "dmcs.yaml", "models: {ESME: birchfell-e2,", "models: {ESME: birchfell-e2",
@@ -344,7 +366,7 @@ def test_a_data_file_that_holds_no_items(lab_folder: Path, content: str, message
 
 def test_real_devices_and_twins_do_not_stand_behind_one_gateway(lab_folder: Path) -> None:
     file = lab_folder / "lab.yaml"
-    file.write_text(file.read_text().replace("gateway: simulated", "gateway: https://192.0.2.1"))
+    file.write_text(file.read_text().replace("gateway: simulated", "gateway: http://127.0.0.1:1"))
     with pytest.raises(ConfigurationError) as caught:
         load_lab(file)
     assert str(caught.value).splitlines()[1:] == [

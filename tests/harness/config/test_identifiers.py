@@ -6,8 +6,8 @@ import doctest
 
 import pytest
 
-from harness.config import identifiers, problems
-from harness.domain import references
+from harness.config import identifiers, tables
+from harness.domain import names, references
 
 
 @pytest.mark.parametrize("text", ["00-DB-12-34-56-00-00-01", "ff-ff-ff-ff-ff-ff-ff-fe"])
@@ -51,7 +51,7 @@ def test_anything_else_would_be_the_secret_itself(text: str) -> None:
     assert not references.is_reference(text)
 
 
-@pytest.mark.parametrize("module", [identifiers, problems])
+@pytest.mark.parametrize("module", [identifiers, tables, names])
 def test_the_examples_in_the_documentation_are_true(module: object) -> None:
     results = doctest.testmod(module)  # type: ignore[arg-type]
     assert results.attempted

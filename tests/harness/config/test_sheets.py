@@ -113,7 +113,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"m\.csv: empty"),
-        ("id,requirement\nR-1\n", r"m\.csv:2: found 1 cells, expected 2"),
+        ("id,requirement\nR-1\n", r"m\.csv:2: found 1 cell, expected 2 \(write all cells"),
         ('id,requirement\nR-1,"it\nholds\n', r"m\.csv:\d: not CSV"),
         ("id,,requirement\n", r"m\.csv:1: a column has no name"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.domain.baseline import baseline
 from harness.domain.errors import BenchFault, LabFault
 from harness.domain.findings import BAD, GOOD, Finding
-from harness.hooks import Renderer, hookimpl, still_ours
+from harness.hooks import Renderer, Transport, hookimpl, still_ours
 
 
 class FakeClock:
@@ -93,6 +93,11 @@ def harness_start_lab(lab, run):
 
 def broken_export(folder: Path, lab) -> list[Path]:
     raise ZeroDivisionError("a third party's mistake")
+
+
+@hookimpl
+def harness_transports():
+    return [Transport("theirs", None, "of a door that nobody opens")]
 
 
 @hookimpl(tryfirst=True)

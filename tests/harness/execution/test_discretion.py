@@ -105,7 +105,8 @@ def refer(bench, to: dict[str, str]) -> None:
     bench.edit_lab(r"\Z", f'evidence: {{key: "{to["sealing key"]}"}}\n')
     identity = f', key: "{to["signing key"]}", certificate: file:secrets/signing.pem'
     bench.edit_lab(r"(eui: [0-9A-F-]+)\}", lambda found: found[1] + identity + "}")
-    bench.edit_lab(r"\n  users:", f'\n  tls: {{key: "{to["tls key"]}"}}\n  users:')
+    tls = "ca: file:secrets/ca.pem, certificate: file:secrets/tls.pem"
+    bench.edit_lab(r"\n  users:", f'\n  tls: {{{tls}, key: "{to["tls key"]}"}}\n  users:')
     controller = f'{{host: c, user: rig, key: "{to["ssh key"]}", known_hosts: file:secrets/hosts}}'
     power = f'{{kind: theirs, parameters: {{login: {{password: "{to["password of a bench"]}"}}}}}}'
     real = f"controller: {controller}\n    bench: {power}\n"

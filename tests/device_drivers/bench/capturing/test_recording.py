@@ -243,12 +243,13 @@ def test_a_line_reading_that_does_not_know_wake_ups_blocks_who_asks_for_them(
 def test_a_line_reading_that_nobody_brings_is_a_fault_of_the_lab_file(
     line: CaptureLine, capture_of: Callable[..., Any]
 ) -> None:
-    for carries, remedy in (("dmls", "did you mean 'dlms'?"), ("zigbee", "known: dlms")):
+    for carries, remedy in (("dmls", "did you mean 'dlms'?"), ("zigbee", "choose from 'dlms'")):
         with (
             pytest.raises(ConfigurationError) as caught,
             capture_of(replace(line, carries=carries)).record(),
         ):
             pass
+        assert caught.value.message.endswith(f": no line reading is called {carries!r}")
         assert caught.value.remedy == remedy
 
 
