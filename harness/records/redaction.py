@@ -57,7 +57,20 @@ class Redactor:
         self._texts: tuple[str, ...] = ()
         self._escaped: tuple[re.Pattern[bytes], ...] = ()  # of the forms that may be escaped, once or more
         self._escaped_texts: tuple[re.Pattern[str], ...] = ()
+        self._referred: dict[str, bytes] = {}  # secrets, by the reference that leads to each
         self.learn(secrets)
+
+    def learn_referred(self, secrets: Mapping[str, bytes]) -> None:
+        """Hide these as well, each known by its reference."""
+        self._referred |= secrets
+        self.learn(secrets.values())
+
+    def reference_in(self, content: bytes) -> str:
+        """The reference of a secret that stands in the content; "" where it is not known by one."""
+        of = (
+            reference for reference, secret in self._referred.items() if Redactor([secret]).reveals(content)
+        )
+        return next(of, "")
 
     def learn(self, secrets: Iterable[bytes]) -> None:
         """Hide these as well."""
@@ -113,20 +126,20 @@ class Redactor:
 
     def of_plain(self, value: Any) -> Any:
         """A value that is JSON already, without secrets; the value itself where it has none."""
-        if self._forms and self._may_reveal(canonical_of_plain(value)):
+        if self.knows_any and self.may_reveal(canonical_of_plain(value)):
             return self._walk(value)
         return value
 
     def canonical(self, value: Any) -> bytes:
         """The canonical JSON of a value that is JSON already, without secrets."""
         content = canonical_of_plain(value)
-        if self._forms and self._may_reveal(content):
+        if self.may_reveal(content):
             return canonical_of_plain(self._walk(value))
         return content
 
-    def _may_reveal(self, content: bytes) -> bool:
+    def may_reveal(self, content: bytes) -> bool:
         """Whether canonical JSON has to be looked at value by value."""
-        return b"..." in content or "…".encode() in content or self.reveals(content)
+        return self.knows_any and (b"..." in content or "…".encode() in content or self.reveals(content))
 
     def _walk(self, value: Any) -> Any:
         match value:
@@ -163,7 +176,7 @@ def hide_secrets_of(lab: object) -> None:
 
     What cannot be read is no secret yet; whoever needs it says so.
     """
-    hidden.learn(secrets_of(lab).values())
+    hidden.learn_referred(secrets_of(lab))
 
 
 def secrets_of(lab: object) -> Mapping[str, bytes]:

@@ -108,6 +108,40 @@ def test_no_field_of_an_event_tells_a_secret_and_the_chain_holds(
     assert read_journal(path).problems == ()
 
 
+def test_no_id_and_no_digest_is_redacted_and_what_people_and_devices_say_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = [b"active", PLAN.encode(), b"ababab", b"passed", str(os.getpid()).encode() + b"5"]
+    monkeypatch.setattr("harness.records.journal.hidden", Redactor([b"abacus", *secrets]))
+    file = {"path": "evidence/t-active/1/001-abacus.txt", "sha256": f"abacus{'0' * 58}", "size": 9}
+    ids = {"attempt": "t-active/1", "test": "t[active]", "rig": "active-1", "worker": "rig-active-1"}
+    with Journal(path, run_id="r-active", plan_digest=PLAN, process="rig-active-1") as journal:
+        journal.write(
+            "attempt_finished",
+            **ids,
+            result="passed",
+            message="it said active",
+            devices=[{"name": "abacus", "path": "abacus"}],
+            evidence=[{**file, "name": "an abacus"}],
+        )
+    head, end = read_journal(path).events
+    assert {"plan_digest": PLAN, "prev": PLAN, "run_id": "r-active"}.items() <= head.fields.items()
+    assert {**ids, "result": "passed", "message": "it said ******"}.items() <= end.fields.items()
+    assert end.fields["devices"] == [{"name": "******", "path": "******"}]
+    assert end.fields["evidence"] == [{**file, "name": "an ******"}]
+
+
+def test_a_secret_that_stands_in_a_digest_by_chance_does_not_break_the_chain(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redactor = Redactor()
+    monkeypatch.setattr("harness.records.journal.hidden", redactor)
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        redactor.learn([json.loads(path.read_bytes())["sha"][8:24].encode()])
+        journal.write("x")
+    assert read_journal(path).problems == ()
+
+
 def test_a_line_that_somebody_wrote_out_in_another_way_still_says_the_same(path: Path) -> None:
     lines = written(path)
     lines[2] = json.dumps(json.loads(lines[2]), indent=None).encode() + b"\n"
