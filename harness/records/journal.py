@@ -19,7 +19,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -56,6 +56,7 @@ One of six digits stands in some digest by chance, and a reader believes no id o
 An id with a secret in it is never planned (:meth:`harness.records.plan.Plan.write`).
 """
 _EVIDENCE: Final = "evidence"
+_LONGEST: Final = 64 << 20  # bytes of a line: what is said in one event is cut long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +257,19 @@ class _Reader:
 
     def take(self, number: int, start: int, line: bytes) -> None:
         end = start + len(line) + 1
+        if len(line) > _LONGEST:
+            self._problem(Link(number, start, end), f"this is longer than any event: {len(line)} bytes")
+            return
         try:
             fields = json.loads(line)
             sha = str(fields.pop("sha"))
             seq, prev, event = int(fields["seq"]), str(fields["prev"]), str(fields["event"])
-            at = datetime.fromisoformat(fields["at"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            at = datetime.fromisoformat(fields["at"]).astimezone(UTC)
+            held = _holds(line, sha, fields)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._problem(Link(number, start, end), "this is no event of a journal")
             return
-        link = Link(number, start, end, seq, prev, sha, _holds(line, sha, fields))
+        link = Link(number, start, end, seq, prev, sha, held)
         if not link.held:
             self._problem(link, f"this event ({event}) was changed after it was written: its digest differs")
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Final
 
 from harness.domain.errors import ConfigurationError, UsageError
@@ -310,11 +311,16 @@ def notices(packs: Iterable[PlannedPack]) -> tuple[str, ...]:
 
 
 def content_of(folder: Path) -> bytes:
-    """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none."""
+    """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none that can be read."""
+    path = folder / PLAN
     try:
-        return (folder / PLAN).read_bytes()
-    except FileNotFoundError:
+        if not S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read for ever
+            raise ConfigurationError(f"{path} cannot be read: it is no file")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(f"{folder} is no run folder: it has no {PLAN}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -388,7 +388,17 @@ def test_a_journal_that_begins_for_another_plan_than_it_says_is_told(path: Path)
     assert "line 1: the chain is broken: this event does not begin" in problems(path, lines)[0]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"])
+NESTED = b'{"a":' + b"[" * 200_000 + b"\n"
+ENDLESS = b'{"seq":1e400,"prev":"","sha":"","event":"x","at":"2026-01-01T00:00:00Z"}\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"),
+        *(pytest.param(NESTED, id="nested"), pytest.param(ENDLESS, id="endless")),
+    ],
+)
 def test_what_is_no_event_is_named(path: Path, line: bytes) -> None:
     lines = written(path)
     assert problems(path, [*lines[:2], line, *lines[2:]]) == [
@@ -401,3 +411,24 @@ def test_a_journal_without_its_head_is_told(path: Path) -> None:
     assert "journal/gw0.jsonl line 1: the first event is attempt_started, not run_started" in problems(
         path, lines[1:]
     )
+
+
+def test_a_line_that_is_longer_than_any_event_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.records.journal._LONGEST", 1000)
+    lines = written(path)
+    long = b'{"a":"%b"}\n' % (b"x" * 1000)
+    assert problems(path, [*lines, long]) == [
+        f"journal/gw0.jsonl line 7: this is longer than any event: {len(long) - 1} bytes"
+    ]
+
+
+def test_a_number_beyond_all_events_is_told_at_once_and_a_time_without_zone_is_one(path: Path) -> None:
+    lines = written(path)
+    forged = {**json.loads(lines[-1]), "seq": 10**15, "at": "2026-01-01T00:00:00"}
+    del forged["sha"]
+    line = json.dumps({**forged, "sha": digest(forged)}).encode() + b"\n"
+    [missing] = [told for told in problems(path, [*lines, line]) if "missing" in told]
+    assert f"events 6 to {10**15 - 1} are missing before this line" in missing
+    assert read_journal(path).events[-1].at.tzinfo is UTC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,23 @@ def test_a_plan_names_only_what_its_tests_concern(fabricated_plan: Plan) -> None
 
 def test_a_folder_without_a_plan_is_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no run folder: it has no plan\.json"):
+        Plan.read(tmp_path)
+
+
+def test_what_stands_in_the_place_of_a_plan_and_is_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"file is no run folder: it has no plan\.json"):
+        Plan.read(tmp_path / "file")
+    (tmp_path / "plan.json").mkdir()
+    with pytest.raises(ConfigurationError, match=r"plan\.json cannot be read: it is no file"):
+        Plan.read(tmp_path)
+    (tmp_path / "plan.json").rmdir()
+    os.mkfifo(tmp_path / "plan.json")
+    with pytest.raises(ConfigurationError, match=r"plan\.json cannot be read: it is no file"):
+        Plan.read(tmp_path)
+    (tmp_path / "plan.json").unlink()
+    (tmp_path / "plan.json").symlink_to("plan.json")
+    with pytest.raises(ConfigurationError, match=r"plan\.json cannot be read: Too many levels"):
         Plan.read(tmp_path)
 
 
