@@ -112,7 +112,8 @@ def pack(run: Path, lab_file: Path, target: Path | None, *, as_json: bool) -> Ex
     secrets = secrets_of(lab)
     for reference in sorted({*secret_references(lab)} - secrets.keys()):
         tell(f"not looked for, since it cannot be read here: {reference}")
-    packed = make_archive(run, target, Redactor(secrets.values()))
+    held = sealing_key(lab)  # a run that somebody else signed anew, or nobody, is not handed out
+    packed = make_archive(run, target, Redactor(secrets.values()), held.public if held else None)
     if as_json:
         told = {"archive": str(packed.path), "sha256": packed.sha256, "size": packed.size}
         told |= {"files": packed.files, "signed_by": packed.signer.fingerprint if packed.signer else None}
