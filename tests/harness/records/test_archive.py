@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -119,3 +121,27 @@ def test_what_changes_while_it_is_packed_is_not_handed_out(
     with pytest.raises(HarnessError, match=r"changed while it was packed|cannot be packed"):
         pack(folder, tmp_path / "x.tgz", Redactor())
     assert not (tmp_path / "x.tgz").exists()
+
+
+def test_links_pipes_and_folders_that_were_added_are_found_by_the_commands_of_the_archive(
+    sealed: Path, tmp_path: Path
+) -> None:
+    made = pack(sealed, tmp_path / "x.tgz", Redactor())
+    with tarfile.open(made.path) as tar:
+        tar.extractall(tmp_path / "out", filter="data")
+    [out] = (tmp_path / "out").iterdir()
+    text = (out / "VERIFY.md").read_text()
+    assert "`VERIFY.md` and `ro-crate-metadata.json` themselves are not sealed" in text
+    command = next(line for line in text.splitlines() if line.startswith("diff "))
+    run = ["bash", "-c", command]
+    assert subprocess.run(run, cwd=out / "run", check=False, capture_output=True).returncode == 0
+    (out / "run" / "link").symlink_to("plan.json")
+    os.mkfifo(out / "run" / "pipe")
+    (out / "run" / "empty").mkdir()
+    found = subprocess.run(run, cwd=out / "run", check=False, capture_output=True, text=True)
+    assert found.returncode == 1
+    assert {line[2:] for line in found.stdout.splitlines() if line.startswith(">")} == {
+        "empty",
+        "link",
+        "pipe",
+    }
