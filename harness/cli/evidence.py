@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from harness.cli.output import ExitCode, answer_json, tell
 from harness.config import load_lab
@@ -12,6 +13,7 @@ from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.references import secret_references
 from harness.hooks import MessageCheck, plugin_manager
 from harness.records.archive import pack as make_archive
+from harness.records.chain import Problem, printable
 from harness.records.plan import Plan
 from harness.records.redaction import Redactor, secrets_of
 from harness.records.seal import PublicKey, sealing_key
@@ -26,11 +28,11 @@ def verify(run: Path, key: Path | None, *, as_json: bool) -> ExitCode:
     if as_json:
         answer_json(
             {
-                "run": str(run),
+                "run": printable(str(run)),
                 "verified": not problems,
                 "signed_by": signer.fingerprint if signer else None,
                 "trusted": verification.pinned,
-                "problems": [asdict(problem) for problem in problems],
+                "problems": [_told(problem) for problem in problems],
             }
         )
     else:
@@ -39,9 +41,19 @@ def verify(run: Path, key: Path | None, *, as_json: bool) -> ExitCode:
     if problems:
         tell(f"{run}: {len(problems)} things are not as they were recorded")
         return ExitCode.BAD
-    tell(f"{run}: every recorded byte is what was recorded")
+    tell(
+        f"{run}: every recorded byte is what was recorded"
+        if signer
+        else f"{run}: every byte agrees with the run's own manifest"
+    )
     tell(_about_signature(verification))
     return ExitCode.GOOD
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    return {
+        name: printable(value) if isinstance(value, str) else value for name, value in asdict(problem).items()
+    }
 
 
 def messages(run: Path, file: Path, *, as_json: bool) -> ExitCode:
@@ -100,7 +112,8 @@ def pack(run: Path, lab_file: Path, target: Path | None, *, as_json: bool) -> Ex
     secrets = secrets_of(lab)
     for reference in sorted({*secret_references(lab)} - secrets.keys()):
         tell(f"not looked for, since it cannot be read here: {reference}")
-    packed = make_archive(run, target, Redactor(secrets.values()))
+    held = sealing_key(lab)  # a run that somebody else signed anew, or nobody, is not handed out
+    packed = make_archive(run, target, Redactor(secrets.values()), held.public if held else None)
     if as_json:
         told = {"archive": str(packed.path), "sha256": packed.sha256, "size": packed.size}
         told |= {"files": packed.files, "signed_by": packed.signer.fingerprint if packed.signer else None}

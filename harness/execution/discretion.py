@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
 
 import pytest
 
 from harness.records.redaction import hidden
+
+DISCRETION: Final = "smets1-discretion"
 
 
 class Discretion:
@@ -21,14 +24,26 @@ class Discretion:
         report = yield
         if not hidden.knows_any:
             return report
-        if isinstance(report.longrepr, tuple):
-            path, line, reason = report.longrepr
-            report.longrepr = (path, line, hidden.of_text(reason))
-        elif hidden.of_text(told := report.longreprtext) != told:
-            report.longrepr = hidden.of_text(told)
-        report.sections = [(name, hidden.of_text(text)) for name, text in report.sections]
+        _be_discreet(report)
         report.user_properties = [
             (name, hidden.of_text(value) if isinstance(value, str) else value)
             for name, value in report.user_properties
         ]
         return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """A pack's module that fails as it is imported says why, and may name what it has read."""
+        report = yield
+        if hidden.knows_any:
+            _be_discreet(report)
+        return report
+
+
+def _be_discreet(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, hidden.of_text(reason))
+    elif hidden.of_text(told := report.longreprtext) != told:
+        report.longrepr = hidden.of_text(told)
+    report.sections = [(name, hidden.of_text(text)) for name, text in report.sections]

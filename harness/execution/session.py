@@ -18,6 +18,7 @@ from harness.execution.context import Settings
 from harness.execution.controller import Controller, as_usage_error, rigs_in_use
 from harness.execution.controller_plugin import ControllerPlugin
 from harness.execution.desk import open_desk
+from harness.execution.discretion import DISCRETION, Discretion
 from harness.execution.fork_server import begin_forking, fork_workers, import_ahead
 from harness.execution.resumption import Resumption
 from harness.execution.terminal import login_name
@@ -47,6 +48,7 @@ def set_up_controller(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         modules = (module for pack in settings.packs for module in pack.modules)
         config.args = [str(module) for module in dict.fromkeys(modules)]
+    config.pluginmanager.register(Discretion(), DISCRETION)
     config.pluginmanager.register(PackCollection(settings), COLLECTION)
     if config.option.setuponly or config.option.setupplan:
         raise pytest.UsageError("a pack's tests are run, or shown by --collect-only: not their set-up alone")

@@ -13,7 +13,7 @@ from harness.execution.collection import COLLECTION, PackCollection
 from harness.execution.context import WORKER_INPUT, Settings, WorkerContext
 from harness.execution.deadline import Deadlines
 from harness.execution.desk import DESK
-from harness.execution.discretion import Discretion
+from harness.execution.discretion import DISCRETION, Discretion
 from harness.execution.fixtures import PackFixtures
 from harness.execution.interruption import leave_the_terminals_group
 from harness.execution.rig_keeper import RigKeeper
@@ -33,6 +33,7 @@ def set_up_worker(config: pytest.Config) -> None:
     context = _context(config)
     hide_secrets_of(context.settings.lab)
     config.args = list(context.arguments)
+    config.pluginmanager.register(Discretion(), DISCRETION)
     config.pluginmanager.register(PackCollection(context.settings), COLLECTION)
     config.pluginmanager.register(PackFixtures(), FIXTURES)
     if context.rig:
@@ -72,7 +73,6 @@ def run_tests_here(
 
     ``desk`` is where questions to the engineer go; empty without a terminal.
     """
-    config.pluginmanager.register(Discretion(), "smets1-discretion")
     keeper = RigKeeper(settings, services, hooks, bound=rig)
     recorder = AttemptRecorder(settings, keeper, f"rig-{rig}" if rig else "alone", lone=not rig)
     config.pluginmanager.register(recorder, "smets1-attempts")

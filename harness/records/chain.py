@@ -46,6 +46,20 @@ class Problem:
         return f", bytes {self.start} to {self.end - 1}"
 
 
+def printable(text: str) -> str:
+    r"""The text with what is not printable as escapes: a file's name may be no Unicode, or move the cursor.
+
+    >>> print(printable("a\x1b[2J\udcff"))
+    a\x1b[2J\udcff
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A line of a journal as its chain sees it. One whose digest does not hold has no place in the order."""
@@ -103,27 +117,19 @@ def _moved(file: str, links: Sequence[Link]) -> Iterator[Problem]:
 
 def _missing(file: str, links: Sequence[Link], kept: Sequence[Link]) -> Iterator[Problem]:
     """Events that should be there. A line that cannot be believed may be one of them, at its place."""
-    seqs = {link.seq for link in kept}
-    missing = set(range(max(seqs, default=-1))) - seqs
+    top = max((link.seq for link in kept), default=-1)
+    there = {-1}
     last = -1
     for link in links:
         last = link.seq if link.held else last + 1
-        missing.discard(last)
-    for first, end in _runs(sorted(missing)):
+        there.add(last)
+    for before, next_ in pairwise(sorted(seq for seq in there if -1 <= seq <= top)):
+        first, end = before + 1, next_ - 1
+        if first > end:
+            continue
         after = next(link for link in kept if link.seq > end)
         which = f"event {first} is" if first == end else f"events {first} to {end} are"
         yield Problem(file, after.line, f"{which} missing before this line", after.start, after.start)
-
-
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Numbers that follow each other, as first and last.
-
-    >>> list(_runs([2, 3, 4, 9]))
-    [(2, 4), (9, 9)]
-    """
-    starts = [n for at, n in enumerate(numbers) if not at or numbers[at - 1] != n - 1]
-    ends = [n for at, n in enumerate(numbers) if at + 1 == len(numbers) or numbers[at + 1] != n + 1]
-    return zip(starts, ends, strict=True)
 
 
 def _longest_rise(numbers: Sequence[int]) -> list[int]:

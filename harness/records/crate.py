@@ -132,7 +132,8 @@ def how_to_verify(record: RunRecord, signer: PublicKey | None) -> bytes:
     """``VERIFY.md`` of an archive: the commands, and what each proves."""
     unlisted = (
         "diff <(cut -c67- manifest-sha256.txt | LC_ALL=C sort) "
-        f"<(find . -type f ! -path './{MANIFEST}' ! -path './{SIGNATURE}' | cut -c3- | LC_ALL=C sort)"
+        f"<(find . \\( ! -type d -o -empty \\) ! -path './{MANIFEST}' ! -path './{SIGNATURE}' "
+        "| cut -c3- | LC_ALL=C sort)"
     )
     text = f"""\
 # How to verify run {record.plan.run_id}
@@ -150,7 +151,7 @@ Every file that the manifest lists is what was sealed. One that is not is named:
 sha256sum --check --strict --quiet {MANIFEST}
 ```
 
-No file is there that the manifest does not list, and none is missing:
+No file, link, pipe or empty folder is there that the manifest does not list, and none is missing:
 
 ```bash
 {unlisted}
@@ -162,6 +163,7 @@ a file is checked with `dd if=FILE bs={BLOCK} skip=N count=1 | sha256sum`. With 
 all of it: `harness evidence verify {RUN}{" --key FILE" if signer else ""}`.
 
 What the folders and files are is told in `{METADATA}` (RO-Crate 1.1).
+`{VERIFY}` and `{METADATA}` themselves are not sealed: they are made with the archive.
 """
     return text.encode()
 

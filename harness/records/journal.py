@@ -19,14 +19,14 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
 from harness.domain.errors import UsageError
-from harness.records.canonical import digest_of_plain, now, plain
+from harness.records.canonical import canonical_of_plain, digest_of_plain, now, plain
 from harness.records.chain import Link, order_problems
 from harness.records.chain import Problem as Problem
 from harness.records.disk import Disk
@@ -45,6 +45,18 @@ NOT_RUN = "not_run"  # test, reason
 DESCOPED = "descoped"  # test, approval
 RUN_ENDED = "run_ended"  # reason
 _SHA: Final = "sha"
+_OURS: Final = {
+    *("seq", "at", "event", "prev", "run_id", "plan_digest", "lab_digest", "process", "pid", "left"),
+    *("attempt", "test", "number", "rig", "worker", "result", "cause", "seconds", "phases"),
+    *("lab_started", "lab_ended"),
+}
+"""Fields that nobody but the harness has a say in: no secret is looked for in them.
+
+One of six digits stands in some digest by chance, and a reader believes no id or digest with asterisks in it.
+An id with a secret in it is never planned (:meth:`harness.records.plan.Plan.write`).
+"""
+_EVIDENCE: Final = "evidence"
+_LONGEST: Final = 64 << 20  # bytes of a line: what is said in one event is cut long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ class Journal:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event, durably. Fields are made JSON-able by :func:`harness.records.canonical.plain`.
 
-        They are written without the secrets that this process knows.
+        They are written without the secrets that this process knows; digests, ids and times are as they are.
 
         A line that cannot be written whole (a full disk) closes the journal, so that it stays the last one.
         """
@@ -164,11 +176,39 @@ class Journal:
 
 def _chained(told: Mapping[str, Any]) -> tuple[bytes, str]:
     """The line of an event that is JSON already, without secrets, and its digest."""
-    before = hidden.canonical({name: value for name, value in told.items() if name < _SHA})
-    after = hidden.canonical({name: value for name, value in told.items() if name > _SHA})
+    before, after = _around_sha(told)
+    if hidden.may_reveal(before) or hidden.may_reveal(after):
+        before, after = _around_sha(_discreet(told))
     rest = b"," + after[1:] if len(after) > len(b"{}") else b"}"
     sha = hashlib.sha256(before[:-1] + rest).hexdigest()
     return b'%b,"sha":"%b"%b\n' % (before[:-1], sha.encode(), rest), sha
+
+
+def _around_sha(told: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The canonical JSON of what stands before the digest of its line, and of what stands after it."""
+    before = canonical_of_plain({name: value for name, value in told.items() if name < _SHA})
+    return before, canonical_of_plain({name: value for name, value in told.items() if name > _SHA})
+
+
+def _discreet(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event without secrets in what people and devices have said."""
+    return {
+        name: value
+        if name in _OURS
+        else [_named_discreetly(file) for file in value]
+        if name == _EVIDENCE
+        else hidden.of_plain(value)
+        for name, value in told.items()
+    }
+
+
+def _named_discreetly(file: Any) -> Any:
+    """An entry of evidence: all but its name is made by the harness, and leads to the file."""
+    match file:
+        case {"name": name}:
+            return {**file, "name": hidden.of_plain(name)}
+        case _:
+            return hidden.of_plain(file)
 
 
 def _holds(line: bytes, sha: str, fields: Mapping[str, Any]) -> bool:
@@ -217,15 +257,19 @@ class _Reader:
 
     def take(self, number: int, start: int, line: bytes) -> None:
         end = start + len(line) + 1
+        if len(line) > _LONGEST:
+            self._problem(Link(number, start, end), f"this is longer than any event: {len(line)} bytes")
+            return
         try:
             fields = json.loads(line)
             sha = str(fields.pop("sha"))
             seq, prev, event = int(fields["seq"]), str(fields["prev"]), str(fields["event"])
-            at = datetime.fromisoformat(fields["at"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            at = datetime.fromisoformat(fields["at"]).astimezone(UTC)
+            held = _holds(line, sha, fields)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._problem(Link(number, start, end), "this is no event of a journal")
             return
-        link = Link(number, start, end, seq, prev, sha, _holds(line, sha, fields))
+        link = Link(number, start, end, seq, prev, sha, held)
         if not link.held:
             self._problem(link, f"this event ({event}) was changed after it was written: its digest differs")
             return

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
+from typing import Any, Final
 
 from harness.domain.errors import ConfigurationError, UsageError
 from harness.domain.lab import DeviceModelCombination, Environment, EpclEntry, Lab, Rig
 from harness.domain.packs import PackStanding
 from harness.domain.words import CapabilityRelease, DeviceType, InstallationType, PackKind, TestPhase
-from harness.records.canonical import canonical, digest_of_file
+from harness.records.canonical import canonical, digest_of_file, plain
 from harness.records.recording import recording
+from harness.records.redaction import hidden
 
 PLAN = "plan.json"
+_NOT_SAID: Final = {"digest", "lab_digest", "created"}
+"""What nobody has chosen: a secret of six digits stands in it by chance alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +223,11 @@ class Plan:
         return hashlib.sha256(self.content).hexdigest()
 
     def write(self, folder: Path) -> Path:
-        """Freeze the plan in a run folder: written whole or not at all, and never twice."""
+        """Freeze the plan in a run folder: written whole or not at all, and never twice.
+
+        :class:`UsageError`, and nothing written, where one of the lab's secrets stands in it.
+        """
+        self._refuse_secrets()
         path, part = folder / PLAN, folder / f".{PLAN}.{os.getpid()}"
         with recording(path):
             folder.mkdir(parents=True, exist_ok=True)
@@ -238,6 +247,19 @@ class Plan:
             part.unlink()
         sync_folder(folder)
         return path
+
+    def _refuse_secrets(self) -> None:
+        """Ids name tests, rigs and folders in every record and report: a secret in one cannot be hidden."""
+        said = dict(_said(plain(self))) if hidden.knows_any else {}
+        for text, place in said.items():
+            content = text.encode("utf-8", "backslashreplace")
+            if hidden.reveals(content):
+                secret = hidden.reference_in(content) or "one of the lab's secrets"
+                raise UsageError(
+                    f"{secret} occurs in the plan, which every record and report repeats: "
+                    f"{place} is {hidden.of_text(text)}",
+                    remedy="choose another secret, or another name for what has it in its own",
+                )
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -260,6 +282,24 @@ class Plan:
         return plan
 
 
+def _said(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Each text in a plan that is JSON already, with its place there, but for what nobody has chosen.
+
+    >>> list(_said({"rigs": [{"id": "ioc-1"}], "lab_digest": "12ab"}))
+    [('ioc-1', 'rigs.0.id')]
+    """
+    match value:
+        case str():
+            yield value, place
+        case dict():
+            for name, item in value.items():
+                if name not in _NOT_SAID:
+                    yield from _said(item, f"{place}.{name}".lstrip("."))
+        case list():
+            for at, item in enumerate(value):
+                yield from _said(item, f"{place}.{at}".lstrip("."))
+
+
 def notices(packs: Iterable[PlannedPack]) -> tuple[str, ...]:
     """A line for all packs that were never agreed, and one for each thing that is not as it was agreed."""
     given = tuple(packs)
@@ -280,11 +320,16 @@ def refuse_another_lab(plan: Plan, lab: Lab) -> None:
 
 
 def content_of(folder: Path) -> bytes:
-    """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none."""
+    """The bytes of a run folder's plan; :class:`ConfigurationError` where there is none that can be read."""
+    path = folder / PLAN
     try:
-        return (folder / PLAN).read_bytes()
-    except FileNotFoundError:
+        if not S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read for ever
+            raise ConfigurationError(f"{path} cannot be read: it is no file")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(f"{folder} is no run folder: it has no {PLAN}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,8 +1,18 @@
 """Secrets never reach a record: the one place where they are taken out of what is about to be written.
 
 A process says once, with :func:`hide_secrets_of`, which secrets its lab refers to. From then on journals,
-evidence and reports of tests have asterisks where one of them stood, as many as it had characters: as it is,
-as Python or JSON show it, in hexadecimal digits, with or without spaces, and in base64.
+evidence and reports of tests have asterisks where one of them stood, as many as it had characters:
+
+- as it is, and without white space at its ends;
+- as Python or JSON show it, and as they show what they have shown;
+- escaped for XML or HTML, its quotes in any of the usual ways;
+- percent-encoded, as a part of a path, of a query or of a form;
+- in hexadecimal digits, small, large or mixed, with nothing, a space, ``:``, ``-`` or ``_`` between bytes,
+  and as ``0x01,0x02``;
+- in base64, whatever it is a part of, and wherever lines end in that.
+
+Not looked for: what is compressed or encrypted, decimal numbers of bytes, base32, UTF-16, a text in other
+capitals, and any form that nobody has named above.
 
 What is shorter than :data:`SHORTEST` bytes, or has fewer than :data:`FEWEST` different ones, cannot be told
 from ordinary content and is left: ``00000000`` is no secret.
@@ -14,8 +24,10 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +38,9 @@ from harness.records.canonical import canonical_of_plain
 SHORTEST: Final = 6
 FEWEST: Final = 4
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
-_TO_ESCAPE: Final = re.compile(r"[\\\"']")
+_LEFT_OUT: Final = b"\\\r\n :-_,"  # what escaping adds, and what stands between digits and lines
+_NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_SMALL: Final = bytes(range(256)).lower()
 _ELLIPSIS: Final = re.compile(r"…|\.\.\.")
 _FEW: Final = 8  # characters of a secret, beside an ellipsis, that may as well be something else
 _PASSWORD: Final = re.compile(rb"://[^/@:]*:([^/@]+)@")  # of a URL
@@ -53,22 +67,30 @@ class Redactor:
     """Knows secrets, and takes them out of text, bytes and values of JSON."""
 
     def __init__(self, secrets: Iterable[bytes] = ()) -> None:
-        self._forms: tuple[bytes, ...] = ()  # the longest first, so that none hides a part of another
+        self._forms: tuple[_Form, ...] = ()  # the longest first, so that none hides a part of another
+        self._looked_for: tuple[tuple[bytes, bool, _Form], ...] = ()  # folded, and whether lines end in it
         self._texts: tuple[str, ...] = ()
-        self._escaped: tuple[re.Pattern[bytes], ...] = ()  # of the forms that may be escaped, once or more
-        self._escaped_texts: tuple[re.Pattern[str], ...] = ()
+        self._referred: dict[str, bytes] = {}  # secrets, by the reference that leads to each
         self.learn(secrets)
+
+    def learn_referred(self, secrets: Mapping[str, bytes]) -> None:
+        """Hide these as well, each known by its reference."""
+        self._referred |= secrets
+        self.learn(secrets.values())
+
+    def reference_in(self, content: bytes) -> str:
+        """The reference of a secret that stands in the content; "" where it is not known by one."""
+        of = (
+            reference for reference, secret in self._referred.items() if Redactor([secret]).reveals(content)
+        )
+        return next(of, "")
 
     def learn(self, secrets: Iterable[bytes]) -> None:
         """Hide these as well."""
         forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
-        self._forms = tuple(sorted(forms | set(self._forms), key=lambda form: (-len(form), form)))
-        self._texts = tuple(form.decode("utf-8", "surrogateescape") for form in self._forms)
-        escaped = [text for text in self._texts if _TO_ESCAPE.search(text)]
-        self._escaped_texts = tuple(re.compile(_however_escaped(text)) for text in escaped)
-        self._escaped = tuple(
-            re.compile(_however_escaped(text).encode("utf-8", "surrogateescape")) for text in escaped
-        )
+        self._forms = tuple(sorted({*forms, *self._forms}, key=lambda form: (-len(form.text), form.text)))
+        self._looked_for = tuple((_folded(_as_bytes(f.text)), f.made is _over_lines, f) for f in self._forms)
+        self._texts = tuple(dict.fromkeys(text for form in self._forms for text in (form.text, *form.others)))
 
     @property
     def knows_any(self) -> bool:
@@ -77,26 +99,29 @@ class Redactor:
 
     def reveals(self, content: bytes) -> bool:
         """Whether a secret stands in the content, in any form."""
-        return any(form in content for form in self._forms) or any(
-            pattern.search(content) for pattern in self._escaped
-        )
+        return any(form.pattern.search(content) for form in self._likely(content))
 
     def of_bytes(self, content: bytes) -> bytes:
         """The content without secrets, and as long as it was: a capture, which counts bytes, can be read."""
-        for form in self._forms:
-            if form in content:
-                content = content.replace(form, b"*" * len(form))
-        for pattern in self._escaped:
-            content = pattern.sub(lambda found: b"*" * len(found[0]), content)
+        for form in self._likely(content):
+            content = form.pattern.sub(lambda found: b"*" * len(found[0]), content)
         return content
+
+    def _likely(self, content: bytes) -> list[_Form]:
+        """What is worth a closer look, and that is nearly always nothing: this is the cost of each event."""
+        folded = unwrapped = _folded(content)
+        if rb"\n" in content:  # a line end that is shown in a string: base64 goes on after it
+            unwrapped = _folded(content.replace(rb"\r", b"").replace(rb"\n", b""))
+        return [
+            form
+            for literal, over_lines, form in self._looked_for
+            if literal in (unwrapped if over_lines else folded)
+        ]
 
     def of_text(self, text: str) -> str:
         """The text without secrets, nor what an ellipsis has left of one."""
-        for form in self._texts:
-            if form in text:
-                text = text.replace(form, "*" * len(form))
-        for pattern in self._escaped_texts:
-            text = pattern.sub(lambda found: "*" * len(found[0]), text)
+        for form in self._likely(_as_bytes(text)) if self._forms else ():
+            text = form.text_pattern.sub(lambda found: "*" * len(found[0]), text)
         if self._texts and _ELLIPSIS.search(text):
             text = self._without_rests(text)
         return text
@@ -113,20 +138,20 @@ class Redactor:
 
     def of_plain(self, value: Any) -> Any:
         """A value that is JSON already, without secrets; the value itself where it has none."""
-        if self._forms and self._may_reveal(canonical_of_plain(value)):
+        if self.knows_any and self.may_reveal(canonical_of_plain(value)):
             return self._walk(value)
         return value
 
     def canonical(self, value: Any) -> bytes:
         """The canonical JSON of a value that is JSON already, without secrets."""
         content = canonical_of_plain(value)
-        if self._forms and self._may_reveal(content):
+        if self.may_reveal(content):
             return canonical_of_plain(self._walk(value))
         return content
 
-    def _may_reveal(self, content: bytes) -> bool:
+    def may_reveal(self, content: bytes) -> bool:
         """Whether canonical JSON has to be looked at value by value."""
-        return b"..." in content or "…".encode() in content or self.reveals(content)
+        return self.knows_any and (b"..." in content or "…".encode() in content or self.reveals(content))
 
     def _walk(self, value: Any) -> Any:
         match value:
@@ -163,7 +188,7 @@ def hide_secrets_of(lab: object) -> None:
 
     What cannot be read is no secret yet; whoever needs it says so.
     """
-    hidden.learn(secrets_of(lab).values())
+    hidden.learn_referred(secrets_of(lab))
 
 
 def secrets_of(lab: object) -> Mapping[str, bytes]:
@@ -181,7 +206,7 @@ def _parts(secret: bytes) -> Iterator[bytes]:
     Of a URL, its password as well.
     """
     if b"-----BEGIN" not in secret:
-        yield secret
+        yield from {secret, secret.strip()}
         if (in_url := _PASSWORD.search(secret)) is not None:
             from urllib.parse import unquote_to_bytes
 
@@ -197,30 +222,120 @@ def _parts(secret: bytes) -> Iterator[bytes]:
                 yield base64.b64decode(b"".join(lines))
 
 
-def _forms(secret: bytes) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class _Form:
+    """One of the ways in which a secret is written.
+
+    Folded, it stands in folded content wherever its pattern is found in the content, and seldom elsewhere. So
+    many ways are looked for at once, and patterns are made only where there is something to hide.
+    """
+
+    text: str
+    made: Callable[[str], str]  # its pattern
+    others: tuple[str, ...] = ()  # ways of writing it that are the same folded
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        return re.compile(_as_bytes(self.made(self.text)))
+
+    @cached_property
+    def text_pattern(self) -> re.Pattern[str]:
+        return re.compile(self.made(self.text))
+
+
+def _folded(content: bytes) -> bytes:
+    """In small letters, and without what may stand between two of them."""
+    return content.translate(_SMALL, _LEFT_OUT)
+
+
+def _as_bytes(text: str) -> bytes:
+    """As :func:`os.fsencode` has it; a surrogate that is no byte of anything is in no secret."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return _NO_BYTE.sub("?", text).encode("utf-8", "surrogateescape")
+
+
+def _forms(secret: bytes) -> Iterator[_Form]:
     if len(secret) < SHORTEST or len(set(secret)) < FEWEST:
         return
     text = secret.decode("utf-8", "surrogateescape")
-    yield secret
-    for shown in (repr(secret)[2:-1], repr(text)[1:-1], json.dumps(text)[1:-1]):
-        yield shown.encode("utf-8", "surrogateescape")
-    for digits in (secret.hex(), secret.hex(" "), secret.hex(":"), secret.hex("-")):
-        yield digits.encode()
-        yield digits.upper().encode()
-    yield from _in_base64(secret)
+    shown = {repr(secret)[2:-1], repr(text)[1:-1], json.dumps(text)[1:-1], *_for_xml(text), *_percent(secret)}
+    shown.add(text.encode("unicode_escape").decode())  # as pytest has it in an id
+    yield from (_Form(each, _however_escaped) for each in {text, *shown})
+    digits = [secret.hex(), *(secret.hex(between) for between in " :-_")]
+    yield _Form(digits[0], _of_digits, (*digits, *(each.upper() for each in digits)))
+    numbers = [f"0x{byte:02x}" for byte in secret]
+    yield _Form(",".join(numbers), _of_numbers, (", ".join(numbers),))
+    yield from (_Form(each.decode(), _over_lines) for each in _in_base64(secret))
+
+
+def _for_xml(text: str) -> Iterator[str]:
+    """As it stands in XML and HTML: in content, and in attributes, where quotes are escaped as well."""
+    content = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for double in ('"', "&quot;", "&#34;"):
+        for single in ("'", "&apos;", "&#39;", "&#x27;"):
+            escaped = content.replace("'", single).replace('"', double)
+            yield escaped
+            with suppress(UnicodeEncodeError):  # bytes that are no text
+                yield escaped.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _percent(secret: bytes) -> Iterator[str]:
+    """As it stands in a URL, by what is left as it is there; in a form, a space is a plus."""
+    from urllib.parse import quote, quote_plus
+
+    for kept in ("", "/", "!'()*", "!$&'()*+,;=:@/?"):
+        yield quote(secret, safe=kept)
+    yield quote_plus(secret)
+
+
+def _of_digits(digits: str) -> str:
+    """A pattern of bytes in hexadecimal, whatever stands between two of them.
+
+    >>> bool(re.fullmatch(_of_digits("0abc"), "0A:bC"))
+    True
+    """
+    return f"(?i:{'[ :_-]?'.join(re.findall('..', digits))})"
+
+
+def _of_numbers(numbers: str) -> str:
+    return f"(?i:{numbers.replace(',', ', ?')})"
+
+
+def _over_lines(base64: str) -> str:
+    r"""A pattern of it, wherever lines end in it, shown in a string or not.
+
+    >>> bool(re.fullmatch(_over_lines("YWJj"), "YW\r\nJj"))
+    True
+    """
+    return r"(?:[\r\n]|\\+[rn])*".join(re.escape(character) for character in base64)
 
 
 def _however_escaped(text: str) -> str:
     r"""A pattern of the text, and of what showing it in a string, in a string and so on, makes of it.
 
+    Percent-encoding has small digits or large ones.
+
     >>> bool(re.fullmatch(_however_escaped('a"b'), r'a\\\"b'))
     True
+    >>> bool(re.fullmatch(_however_escaped("a%2Fb"), "a%2fb"))
+    True
     """
-    parts = re.split(r"(\\+|[\"'])", text)
-    return "".join(
-        r"\\+" if part.startswith("\\") else r"\\*" + part if part in {'"', "'"} else re.escape(part)
-        for part in parts
-    )
+    parts = re.split(r"(\\+|[\"']|%[0-9A-F]{2})", text)
+    return "".join(_part_however_escaped(part) for part in parts)
+
+
+def _part_however_escaped(part: str) -> str:
+    match part[:1]:
+        case "\\":
+            return r"\\+"
+        case '"' | "'":
+            return r"\\*" + part
+        case "%" if len(part) == len("%2F"):
+            return f"(?i:{part})"
+        case _:
+            return re.escape(part)
 
 
 def _in_base64(secret: bytes) -> Iterator[bytes]:

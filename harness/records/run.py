@@ -20,9 +20,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from errno import EINVAL
 from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from harness.domain.words import AttemptResult, Cause, Outcome
@@ -199,23 +201,37 @@ class _Content:
 
     folder: Path
     digest: bytes
+    problems: tuple[Problem, ...]  # journals that cannot be read
     plan: bytes = field(compare=False, repr=False)
     journals: Mapping[Path, bytes] = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, folder: Path) -> _Content:
         plan = content_of(folder)
-        paths = sorted((folder / journal.JOURNALS).glob("*.jsonl"))
-        journals = {path: path.read_bytes() for path in paths}
+        journals, problems = {}, []
+        for path in sorted((folder / journal.JOURNALS).glob("*.jsonl")):
+            try:
+                journals[path] = _bytes_of(path)
+            except OSError as error:
+                name = f"{journal.JOURNALS}/{path.name}"
+                problems.append(Problem(name, 0, f"cannot be read: {error.strerror}"))
         digest = hashlib.sha256(hashlib.sha256(plan).digest())
         for path, content in journals.items():
             digest.update(path.name.encode() + hashlib.sha256(content).digest())
-        return cls(folder, digest.digest(), plan, journals)
+        return cls(folder, digest.digest(), tuple(problems), plan, journals)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds that is one: a pipe would be waited for, a link may lead to a device without end."""
+    if not S_ISREG(path.lstat().st_mode):
+        raise OSError(EINVAL, "it is no file of its own")
+    return path.read_bytes()
 
 
 @lru_cache(maxsize=1)
 def _record(content: _Content) -> RunRecord:
     merge = _Merge(Plan.of_json(content.plan, content.folder / PLAN))
+    merge.problems += content.problems
     for path, journal_content in content.journals.items():
         merge.take(read_journal(path, journal_content))
     return merge.record(content.folder)
@@ -244,7 +260,7 @@ class _Merge:
             self.times.append(event.at)
             try:
                 self._event(event)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 self._problem(event, f"{event.event} cannot be read: {type(error).__name__} {error}")
 
     def _event(self, event: Event) -> None:

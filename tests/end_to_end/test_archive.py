@@ -128,6 +128,10 @@ def test_whoever_signs_it_anew_is_found_by_the_fingerprint_and_by_the_key(
     pinned = harness(*verify, f"--key={audited.public_key}", state=audited.state)
     assert pinned.returncode == 1
     assert "evidence-key.pem: is another key than the one that is trusted" in pinned.stdout
+    again = ("evidence", "pack", str(unpacked / "run"), f"--out={unpacked}/again.tar.gz")
+    packed = harness(*again, state=audited.state)
+    assert packed.returncode == 1
+    assert "evidence-key.pem: is another key than the one that is trusted" in packed.stderr
 
 
 def test_the_harness_verifies_what_was_unpacked(audited: Audited, unpacked: Path) -> None:

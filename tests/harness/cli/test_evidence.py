@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_every_file_that_was_touched_is_named(harness, run: Path) -> None:
     assert "stray.txt: is not in the manifest" in done.stdout.splitlines()
     said = len(done.stdout.splitlines())
     assert done.stderr == f"{run}: {said} things are not as they were recorded\n"
+
+
+def test_what_is_no_run_folder_is_said_so_plainly(harness, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").touch()
+    done = harness("evidence", "verify", tmp_path / "x.tar.gz")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path}/x.tar.gz is no run folder: it has no plan.json\n"
+
+
+def test_the_names_of_files_do_nothing_to_a_terminal_and_json_stays_unicode(harness, run: Path) -> None:
+    (run / "a\x1b[2J\n").touch()
+    Path(os.fsdecode(bytes(run) + b"/b\xff")).touch()
+    assert harness("evidence", "verify", run).stdout.splitlines() == [
+        r"a\x1b[2J\n: is not in the manifest",
+        r"b\udcff: is not in the manifest",
+    ]
+    answer = json.loads(harness("evidence", "verify", run, "--json").stdout)
+    assert [problem["file"] for problem in answer["problems"]] == [r"a\x1b[2J\n", r"b\udcff"]
 
 
 def test_for_a_program_the_answer_is_json_alone(harness, run: Path) -> None:
@@ -104,4 +123,6 @@ def test_a_run_that_nobody_signed_says_so_plainly(harness, run: Path) -> None:
     write_manifest(run)
     done = harness("evidence", "verify", run)
     assert done.returncode == 0
-    assert done.stderr.splitlines()[1].startswith("not signed: ")
+    first, second = done.stderr.splitlines()
+    assert first == f"{run}: every byte agrees with the run's own manifest"
+    assert second.startswith("not signed: ")

@@ -178,6 +178,39 @@ def test_no_secret_is_in_the_run_folder_the_allure_results_the_output_or_the_arc
     assert leaks(planted, contents | said) == []
 
 
+@pytest.mark.parametrize(
+    "arguments", [("-n", "rigs"), (), ("--collect-only",)], ids=["over the rigs", "alone", "collected only"]
+)
+def test_a_module_that_cannot_be_imported_tells_no_secret(
+    bench, planted: dict[str, bytes], arguments: tuple[str, ...]
+) -> None:
+    bench.write_tests("""
+        password = Path("secrets/2").read_text().strip()
+        print("signing on with", password)
+        raise RuntimeError(f"refused: {password}")
+    """)
+    code, output = bench.run(*arguments)
+    assert code != 0
+    assert "RuntimeError: refused: ****" in output
+    assert "signing on with ****" in output
+    assert leaks(planted, {"the output": output.encode()}) == []
+
+
+def test_a_secret_in_the_id_of_a_test_is_refused_before_anything_is_written(
+    bench, planted: dict[str, bytes]
+) -> None:
+    bench.write_tests("""
+        @planned
+        @pytest.mark.parametrize("token", [os.environ["PLANTED_3"]])
+        def test_signs_on(rig, token): pass
+    """)
+    code, output = bench.run()
+    assert code == 4, output
+    assert "env:PLANTED_3 occurs in the plan" in output
+    assert leaks(planted, {"the output": output.encode()}) == []
+    assert not (bench.folder / "runs" / "run" / "plan.json").exists()
+
+
 def test_a_run_that_somebody_else_has_written_a_secret_into_is_not_packed(
     bench, planted: dict[str, bytes]
 ) -> None:

@@ -108,6 +108,40 @@ def test_no_field_of_an_event_tells_a_secret_and_the_chain_holds(
     assert read_journal(path).problems == ()
 
 
+def test_no_id_and_no_digest_is_redacted_and_what_people_and_devices_say_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = [b"active", PLAN.encode(), b"ababab", b"passed", str(os.getpid()).encode() + b"5"]
+    monkeypatch.setattr("harness.records.journal.hidden", Redactor([b"abacus", *secrets]))
+    file = {"path": "evidence/t-active/1/001-abacus.txt", "sha256": f"abacus{'0' * 58}", "size": 9}
+    ids = {"attempt": "t-active/1", "test": "t[active]", "rig": "active-1", "worker": "rig-active-1"}
+    with Journal(path, run_id="r-active", plan_digest=PLAN, process="rig-active-1") as journal:
+        journal.write(
+            "attempt_finished",
+            **ids,
+            result="passed",
+            message="it said active",
+            devices=[{"name": "abacus", "path": "abacus"}],
+            evidence=[{**file, "name": "an abacus"}],
+        )
+    head, end = read_journal(path).events
+    assert {"plan_digest": PLAN, "prev": PLAN, "run_id": "r-active"}.items() <= head.fields.items()
+    assert {**ids, "result": "passed", "message": "it said ******"}.items() <= end.fields.items()
+    assert end.fields["devices"] == [{"name": "******", "path": "******"}]
+    assert end.fields["evidence"] == [{**file, "name": "an ******"}]
+
+
+def test_a_secret_that_stands_in_a_digest_by_chance_does_not_break_the_chain(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redactor = Redactor()
+    monkeypatch.setattr("harness.records.journal.hidden", redactor)
+    with Journal(path, run_id="r", plan_digest=PLAN, process="gw0") as journal:
+        redactor.learn([json.loads(path.read_bytes())["sha"][8:24].encode()])
+        journal.write("x")
+    assert read_journal(path).problems == ()
+
+
 def test_a_line_that_somebody_wrote_out_in_another_way_still_says_the_same(path: Path) -> None:
     lines = written(path)
     lines[2] = json.dumps(json.loads(lines[2]), indent=None).encode() + b"\n"
@@ -354,7 +388,17 @@ def test_a_journal_that_begins_for_another_plan_than_it_says_is_told(path: Path)
     assert "line 1: the chain is broken: this event does not begin" in problems(path, lines)[0]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"])
+NESTED = b'{"a":' + b"[" * 200_000 + b"\n"
+ENDLESS = b'{"seq":1e400,"prev":"","sha":"","event":"x","at":"2026-01-01T00:00:00Z"}\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"seq":1,\n', b"null\n"),
+        *(pytest.param(NESTED, id="nested"), pytest.param(ENDLESS, id="endless")),
+    ],
+)
 def test_what_is_no_event_is_named(path: Path, line: bytes) -> None:
     lines = written(path)
     assert problems(path, [*lines[:2], line, *lines[2:]]) == [
@@ -367,3 +411,24 @@ def test_a_journal_without_its_head_is_told(path: Path) -> None:
     assert "journal/gw0.jsonl line 1: the first event is attempt_started, not run_started" in problems(
         path, lines[1:]
     )
+
+
+def test_a_line_that_is_longer_than_any_event_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.records.journal._LONGEST", 1000)
+    lines = written(path)
+    long = b'{"a":"%b"}\n' % (b"x" * 1000)
+    assert problems(path, [*lines, long]) == [
+        f"journal/gw0.jsonl line 7: this is longer than any event: {len(long) - 1} bytes"
+    ]
+
+
+def test_a_number_beyond_all_events_is_told_at_once_and_a_time_without_zone_is_one(path: Path) -> None:
+    lines = written(path)
+    forged = {**json.loads(lines[-1]), "seq": 10**15, "at": "2026-01-01T00:00:00"}
+    del forged["sha"]
+    line = json.dumps({**forged, "sha": digest(forged)}).encode() + b"\n"
+    [missing] = [told for told in problems(path, [*lines, line]) if "missing" in told]
+    assert f"events 6 to {10**15 - 1} are missing before this line" in missing
+    assert read_journal(path).events[-1].at.tzinfo is UTC

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import subprocess
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from urllib.parse import quote, quote_plus
+from xml.sax import saxutils
 
 import pytest
 
@@ -58,6 +62,66 @@ def test_a_secret_is_hidden_in_every_form(redactor: Redactor, shown: str) -> Non
     assert len(hidden) == len(f"it was {shown}!")
     assert not redactor.reveals(hidden.encode())
     assert hidden.count("*") >= 8
+
+
+MARKED_UP = b'<a\'b & "c">'
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        (MARKED_UP, html.escape(MARKED_UP.decode())),
+        (MARKED_UP, html.escape(MARKED_UP.decode(), quote=False)),
+        (MARKED_UP, saxutils.quoteattr(MARKED_UP.decode() + "'")[1:-2]),
+        (MARKED_UP, "&lt;a&apos;b &amp; &quot;c&quot;&gt;"),
+        (MARKED_UP, "&lt;a&#39;b &amp; &#34;c&#34;&gt;"),
+        (MARKED_UP, json.dumps(html.escape(MARKED_UP.decode(), quote=False))[1:-1]),
+        ("caf\u00e9 noir".encode(), r"caf\xe9 noir"),
+        (PASSWORD, "pa&quot;ss\\w&#246;rd"),
+        (b"at/ 50% & more", quote("at/ 50% & more")),
+        (b"at/ 50% & more", quote("at/ 50% & more", safe="")),
+        (b"at/ 50% & more", quote_plus("at/ 50% & more")),
+        (b"at/ 50%", quote("at/ 50%", safe="").lower()),
+        (b" correct horse\t", "correct horse"),
+        (KEY, KEY.hex("_")),
+        (KEY, "".join(pair.upper() if at % 3 else pair for at, pair in enumerate(KEY.hex(" ").split()))),
+        (KEY, ",".join(f"0x{byte:02x}" for byte in KEY)),
+        (KEY, ", ".join(f"0x{byte:02X}" for byte in KEY)),
+        (KEY * 7, base64.encodebytes(KEY * 7).decode().rstrip()),
+        (KEY * 7, "\r\n".join(textwrap.wrap(base64.b64encode(KEY * 7).decode(), 64))),
+        (KEY * 7, repr(base64.encodebytes(KEY * 7).rstrip())[2:-1]),
+    ],
+)  # fmt: skip
+def test_a_secret_is_hidden_as_it_is_escaped_wrapped_and_written_by_others(secret: bytes, shown: str) -> None:
+    redactor = Redactor([secret])
+    hidden = redactor.of_text(f"it was {shown}!")
+    assert len(hidden) == len(f"it was {shown}!")
+    assert set(hidden[7:-1].rstrip("Q=")) == {"*"}  # "Q" has a part in what follows
+    assert redactor.reveals(shown.encode())
+    assert redactor.of_plain({"it was": shown}) == {"it was": hidden[7:-1]}
+    assert not redactor.reveals(redactor.of_bytes(shown.encode()))
+
+
+@pytest.mark.parametrize("at", range(60))
+def test_a_secret_anywhere_in_a_wrapped_message_is_hidden(at: int) -> None:
+    redactor = Redactor([KEY])
+    message = base64.encodebytes(bytes(at) + KEY + bytes(60)).decode()
+    for told in (message, repr(message), json.dumps({"trace": message})):
+        assert redactor.reveals(told.encode())
+        assert redactor.of_text(told).count("*") >= 19
+    assert "*" * 19 in redactor.of_plain([message])[0]
+
+
+def test_what_differs_in_more_than_its_dress_is_no_secret() -> None:
+    redactor = Redactor([b"Correct-Horse 7"])
+    for text in ("correct-horse 7", "Correct_Horse:7", "CorrectHorse7", "Correct-\nHorse 7"):
+        assert redactor.of_text(text) == text
+        assert not redactor.reveals(text.encode())
+
+
+def test_text_that_is_no_unicode_is_looked_through_as_well() -> None:
+    redactor = Redactor([b"\xffcorrect horse"])
+    assert redactor.of_text("\ud800 \udcffcorrect horse") == "\ud800 **************"
 
 
 def test_bytes_keep_their_length_so_that_a_capture_can_be_read(redactor: Redactor) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from errno import EACCES
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +109,56 @@ def test_a_plan_that_cannot_be_read_any_more_is_named_and_the_rest_is_verified(s
         "stray.txt: is not in the manifest",
         "plan.json, bytes 0 to 4095: was changed since it was sealed",
     ]
+
+
+def test_journals_that_are_no_files_are_named_and_the_others_count(sealed: Path) -> None:
+    before = read_run(sealed).counts()
+    os.mkfifo(sealed / "journal" / "pipe.jsonl")
+    (sealed / "journal" / "folder.jsonl").mkdir()
+    (sealed / "journal" / "zz.jsonl").symlink_to("/dev/zero")
+    told = {str(problem) for problem in verify_run(sealed)}
+    names = ("folder", "pipe", "zz")
+    assert told == {f"journal/{name}.jsonl: cannot be read: it is no file of its own" for name in names}
+    assert read_run(sealed).counts() == before
+
+
+def test_a_plan_that_became_a_folder_is_named(sealed: Path) -> None:
+    (sealed / "plan.json").unlink()
+    (sealed / "plan.json").mkdir()
+    told = [str(problem) for problem in verify_run(sealed)]
+    assert told[0].startswith("plan.json: cannot be read, and the journals with it")
+    assert "plan.json: is listed in the manifest and missing" in told
+
+
+def test_what_nobody_may_read_is_named(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = {sealed / first_evidence(sealed), sealed / "journal/gw0.jsonl"}
+    opened = Path.open
+
+    def refusing(self: Path, *arguments: Any, **options: Any) -> Any:  # as it is where one is not root
+        if self in locked:
+            raise PermissionError(EACCES, "Permission denied", str(self))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    evidence, journal = sorted(str(path.relative_to(sealed)) for path in locked)
+    told = [str(problem) for problem in verify_run(sealed)]
+    assert f"{journal}: cannot be read: Permission denied" in told
+    assert any(each.endswith("nothing is held against the manifest: Permission denied") for each in told)
+    locked.remove(sealed / journal)
+    told = [str(problem) for problem in verify_run(sealed)]
+    assert f"{evidence}: cannot be read: Permission denied" in told
+
+
+@pytest.mark.parametrize("outside", ["the file", "its folder"])
+def test_evidence_that_is_a_link_out_of_the_run_is_not_the_runs(
+    sealed: Path, tmp_path: Path, outside: str
+) -> None:
+    evidence = first_evidence(sealed)
+    moved = sealed / evidence if outside == "the file" else (sealed / evidence).parent
+    moved.rename(tmp_path / "elsewhere")
+    moved.symlink_to(tmp_path / "elsewhere")
+    told = f"{evidence}: is kept elsewhere: a link stands in its place, or on the way to it"
+    assert told in map(str, verify_run(sealed))
 
 
 @pytest.fixture(scope="module")
