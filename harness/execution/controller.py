@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from harness.hooks import LabServices
 from harness.records.canonical import digest_of_file
 from harness.records.exports import make_exports
 from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
-from harness.records.plan import Plan, PlannedTest
+from harness.records.plan import PLAN, Plan, PlannedTest
 from harness.records.recording import RecordFault, recording
 from harness.records.run_lock import RunLock
 
@@ -54,6 +55,7 @@ class Controller:
         self._journal: Journal | None = None
         self._services: LabServices | None = None
         self._lock: RunLock | None = None
+        self._made = False  # the run folder, and nothing in it is worth keeping yet
         self._pool: Pool | None = None
 
     @property
@@ -69,10 +71,15 @@ class Controller:
         """Where the run's shared services are; they start when they are first asked for."""
         if self._services is None:
             settings = self.settings
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            if self.resumption is None:  # else who resumes it holds the lock
-                self._lock = self._lock or RunLock.take(settings.folder)
-            self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
+            if self.resumption is None and self._lock is None:  # else who resumes it holds the lock
+                self._made = not settings.folder.exists()
+                settings.folder.mkdir(parents=True, exist_ok=True)
+                self._lock = RunLock.take(settings.folder)
+            try:
+                self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
+            except LabFault:
+                self._made = False  # why they did not start may stand in a log there
+                raise
         return self._services.addresses if self._services else {}
 
     def freeze(
@@ -163,9 +170,13 @@ class Controller:
                 self.problems += (f"how long the tests lasted is not kept: {fault}",)
 
     def let_go(self) -> None:
-        """Unlock the run folder; a second call does nothing."""
-        if self._lock is not None:
-            self._lock.release()
+        """Unlock the run folder, which goes where no plan was frozen in it; a second call does nothing."""
+        if self._lock is None:
+            return
+        if self._made and not (self.settings.folder / PLAN).exists():
+            shutil.rmtree(self.settings.folder, ignore_errors=True)
+        self._made = False
+        self._lock.release()
 
     def _close(self, journal: Journal, reason: str) -> None:
         self._journal = None

@@ -17,6 +17,8 @@ from harness.execution.planning import CASE, Case, marked, planned_id
 OPTIONS: Final = ("entry", "srv", "group", "device", "test")
 """Kinds of words: ``--srv`` of ``harness run``, which pytest knows as ``--only-srv``."""
 
+_MANY: Final = 150  # names that a complaint lists
+
 
 class Narrowing:
     """The wanted ones among planned tests. ``words`` has, by kind, what is wanted; no word, no limit."""
@@ -50,12 +52,20 @@ class Narrowing:
         return left
 
     def _refuse_unknown(self, kind: str, words: Iterable[str], names: Iterable[str]) -> None:
-        known = set(names)
+        known = sorted({*names})
         for word in words:
             if word not in known:
-                from harness.config.problems import nearest
+                raise UsageError(f"--{kind} {word}: the packs plan no such test", remedy=_remedy(word, known))
 
-                raise UsageError(f"--{kind} {word}: the packs plan no such test", remedy=nearest(word, known))
+
+def _remedy(word: str, known: Sequence[str]) -> str:
+    """The nearest name, or all there are; of tests there may be more than anybody reads."""
+    from harness.config.problems import nearest
+
+    remedy = nearest(word, known)
+    if len(known) > _MANY and remedy.startswith("choose"):
+        return "pytest --pack PACK --collect-only -q shows what is planned"
+    return remedy
 
 
 def asked_for(config: pytest.Config) -> dict[str, tuple[str, ...]]:
