@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lab", default=default_lab, metavar="FILE", help="the lab file (default: %(default)s)")
     group.addoption("--runs", default="runs", metavar="DIR", help="where run folders are made")
-    group.addoption("--run-id", default="", metavar="ID", help="the run's id; made from the time by default")
+    group.addoption("--run-id", default=None, metavar="ID", help="the run's id; made from the time by default")
     group.addoption(
         "--seed", type=int, default=None, help="seed of everything random (default: the lab file's)"
     )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+
+from harness.domain.errors import UsageError
+from harness.execution.session import chosen_run_id
 
 SUBJECT = """
 @planned
@@ -58,3 +64,29 @@ def refused(bench):
 def test_only_the_controller_says_what_is_wrong_and_no_run_is_left(bench, refused, arguments, told) -> None:
     assert refused(*arguments).startswith(told)
     assert list((bench.folder / "runs").iterdir()) == []
+
+
+def given(**options: str | None) -> Any:
+    """Pytest's configuration with these options."""
+    return SimpleNamespace(getoption=options.get)
+
+
+@pytest.mark.parametrize("run_id", ["", ".", "..", ".hidden", "../x", "a/b", "-x", "a b", "latest", "x" * 101])
+def test_a_run_id_is_one_plain_file_name(run_id: str) -> None:
+    with pytest.raises(UsageError, match=r"cannot be the name of a run \(at most 100 letters, digits, dots"):
+        chosen_run_id(given(run_id=run_id))
+
+
+def test_a_run_id_may_be_anybodys_word() -> None:
+    word = "SIT-2_cycle.1".ljust(100, "x")
+    assert chosen_run_id(given(run_id=word)) == word
+    assert chosen_run_id(given(run_id=None)) != chosen_run_id(given(run_id=None))
+
+
+def test_a_run_id_that_leads_elsewhere_writes_nothing_there(bench) -> None:
+    bench.write_tests(SUBJECT)
+    fixed = ("--lab=lab.yaml", "--pack=pack-ioc", "-p", "no:cacheprovider", "-q")
+    code, output = bench.run("--run-id=..", "-n", "0", fixed=fixed)
+    assert code == 4  # pytest's own for wrong usage
+    assert "ERROR: --run-id '..' cannot be the name of a run" in output
+    assert not list(bench.folder.rglob("plan.json"))
