@@ -47,7 +47,7 @@ FaultOption = Annotated[
 ]
 
 WitnessedOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="WHO",
         help="Who witnesses the run: it starts only if its packs are what was agreed with the TAG.",
@@ -88,7 +88,7 @@ def run_command(
         int | None, typer.Option(help="Seed of everything random (default: the lab file's).")
     ] = None,
     cycle: Annotated[str, typer.Option(help="The test cycle that the run belongs to.")] = "",
-    witnessed: WitnessedOption = "",
+    witnessed: WitnessedOption = None,
     keyword: Annotated[str, typer.Option("-k", help="Only planned tests that match, as pytest's -k.")] = "",
     entry: Annotated[
         list[str] | None, typer.Option(help="Only tests on this EPCL entry (repeatable, as all that follow).")

@@ -103,7 +103,7 @@ def _read_settings(config: pytest.Config) -> Settings:
     run_id = chosen_run_id(config)
     packs = find_packs(lab.packs, config.getoption("pack"))
     planned = planned_packs(packs, lab, config.getoption("cycle"))
-    if witness := config.getoption("witnessed"):
+    if witness := chosen_witness(config):
         refuse_unagreed(planned)
     return Settings(
         lab=lab,
@@ -123,6 +123,14 @@ def _read_settings(config: pytest.Config) -> Settings:
         wait=config.getoption("wait"),
         exports=not config.getoption("no_exports"),
     )
+
+
+def chosen_witness(config: pytest.Config) -> str:
+    """Who witnesses the run; a name that was left blank by mistake must not make it an unwitnessed one."""
+    given: str | None = config.getoption("witnessed")
+    if given is not None and not given.strip():
+        raise UsageError("--witnessed: no name is given", remedy="say who witnesses the run, or leave it out")
+    return given or ""
 
 
 def chosen_run_id(config: pytest.Config) -> str:

@@ -54,6 +54,8 @@ def test_help_lists_every_command_of_the_first_level(harness) -> None:
         (["run", "no-such-pack"], "there is no pack 'no-such-pack'"),
         (["run", "standard-srvt-ioc", "--seed", "x"], "Invalid value for '--seed'"),
         (["run", "standard-srvt-ioc", "--fault", "esme-import-stick"], "did you mean 'esme-import-stuck'?"),
+        (["run", "standard-srvt-ioc", "--witnessed", ""], "--witnessed: no name is given"),
+        (["run", "standard-srvt-ioc", "--witnessed", " "], "--witnessed: no name is given"),
         (["nonsense"], "No such command"),
         (["ttm", "coverage", "no-such-run"], "no-such-run is no run folder"),
         (["ttm", "coverage", "--allure", "no-such-folder"], "no-such-folder is no folder"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.domain.errors import UsageError
-from harness.execution.session import chosen_run_id
+from harness.execution.session import chosen_run_id, chosen_witness
 
 SUBJECT = """
 @planned
@@ -71,7 +71,9 @@ def given(**options: str | None) -> Any:
     return SimpleNamespace(getoption=options.get)
 
 
-@pytest.mark.parametrize("run_id", ["", ".", "..", ".hidden", "../x", "a/b", "-x", "a b", "latest", "x" * 101])
+@pytest.mark.parametrize(
+    "run_id", ["", ".", "..", ".hidden", "../x", "a/b", "-x", "a b", "latest", "x" * 101]
+)
 def test_a_run_id_is_one_plain_file_name(run_id: str) -> None:
     with pytest.raises(UsageError, match=r"cannot be the name of a run \(at most 100 letters, digits, dots"):
         chosen_run_id(given(run_id=run_id))
@@ -90,3 +92,11 @@ def test_a_run_id_that_leads_elsewhere_writes_nothing_there(bench) -> None:
     assert code == 4  # pytest's own for wrong usage
     assert "ERROR: --run-id '..' cannot be the name of a run" in output
     assert not list(bench.folder.rglob("plan.json"))
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_witness_has_a_name(name: str) -> None:
+    with pytest.raises(UsageError, match=r"--witnessed: no name is given \(say who witnesses the run"):
+        chosen_witness(given(witnessed=name))
+    assert chosen_witness(given(witnessed="Ann")) == "Ann"
+    assert chosen_witness(given(witnessed=None)) == ""
