@@ -19,6 +19,7 @@ from harness.domain.errors import UsageError
 from harness.domain.faults import Fault, Place
 from harness.domain.lab import Lab
 from harness.hooks import plugin_manager
+from harness.records.run_folder import make_run_folder
 
 _SHOWN: Final = 3  # tests that the table names
 
@@ -74,7 +75,7 @@ def prove(options: ProveOptions) -> ExitCode:
         of_trial = replace(run, faults=[trial.fault.name] if trial.fault else [], only={"test": ids})
         return [*arguments_of(of_trial, trial.name), "--no-exports"]
 
-    folder.mkdir(parents=True)
+    make_run_folder(folder)
     proof = prove_task(
         Task(
             lab=lab,

@@ -23,6 +23,7 @@ from harness.records.exports import make_exports
 from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
 from harness.records.plan import PLAN, Plan, PlannedTest
 from harness.records.recording import RecordFault, recording
+from harness.records.run_folder import make_run_folder
 from harness.records.run_lock import RunLock
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ class Controller:
         if self._services is None:
             settings = self.settings
             if self.resumption is None and self._lock is None:  # else who resumes it holds the lock
-                self._made = not settings.folder.exists()
-                settings.folder.mkdir(parents=True, exist_ok=True)
+                self._made = make_run_folder(settings.folder)
                 self._lock = RunLock.take(settings.folder)
             try:
                 self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)

@@ -74,6 +74,24 @@ def test_wrong_usage_is_told_plainly_with_exit_code_2(harness, tmp_path: Path, a
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "standard-srvt-ioc"],
+        ["lab", "check", "ioc-1"],
+        ["packs", "--prove", "standard-srvt-ioc", "--faults", "esme-import-stuck"],
+        ["simulate", "--rig", "ioc-1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_where_nothing_can_be_kept_each_command_says_so_in_one_line(harness, arguments) -> None:
+    for folder, why in (("README.md", "Not a directory"), ("/proc/runs", "No such file or directory")):
+        done = harness(*arguments, "--runs", folder)
+        assert done.returncode == 2, done.stderr
+        [line] = done.stderr.strip().splitlines()
+        assert line.partition(": ")[2].startswith(f"{folder} cannot be written: {why} (name another folder")
+
+
 def test_a_damaged_lab_file_is_told_with_file_and_line(harness, lab_file: Path) -> None:
     lab_file.write_text(lab_file.read_text().replace("seed: ", "sead: "))
     done = harness("rigs", "--lab", lab_file)
