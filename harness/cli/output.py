@@ -19,8 +19,10 @@ from harness.domain.errors import ConfigurationError, HarnessError, LabFault, Us
 
 P = ParamSpec("P")
 
-LabOption = Annotated[Path, typer.Option("--lab", envvar="HARNESS_LAB", help="The lab file.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="The folder that run folders are made in.")]
+LabOption = Annotated[Path, typer.Option("--lab", metavar="FILE", envvar="HARNESS_LAB", help="The lab file.")]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", metavar="FOLDER", help="The folder that run folders are made in.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable answer on standard output.")]
 RunArgument = Annotated[
     Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")

@@ -43,11 +43,18 @@ def packs_group(
         list[str] | None,
         typer.Option(help="Prove: on this EPCL entry (repeatable; default: one for each pack)."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Prove: seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Prove: seed of everything random.")
+    ] = None,
     bystanders: Annotated[
-        int, typer.Option(min=0, help="Prove: tests beside, which have no reason to notice the fault.")
+        int,
+        typer.Option(
+            metavar="NUMBER", min=0, help="Prove: tests beside, which have no reason to notice the fault."
+        ),
     ] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Prove: runs at a time (default: one a core).")] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, help="Prove: runs at a time (default: one a core).")
+    ] = 0,
     runs: RunsOption = DEFAULT_RUNS,
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
@@ -98,7 +105,9 @@ def packs_agree_command(
         str,
         typer.Option(help="The reference of the TAG's agreement (default: the manifest's tag_agreement)."),
     ] = "",
-    by: Annotated[str, typer.Option(help="Who writes it down (default: who is logged in).")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="WHO", help="Who writes it down (default: who is logged in).")
+    ] = "",
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
 ) -> ExitCode:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.cli.output import ExitCode, exit_code_of
@@ -35,9 +37,29 @@ def test_every_command_explains_itself_and_every_option(harness) -> None:
         assert command.help, words
         for parameter in command.params:
             assert parameter.name == "help" or parameter.help, f"{words}: {parameter.name}"
-    shown = harness("run", "--help")
-    assert shown.returncode == 0
-    assert "Plan, run over the rigs, record" in shown.stdout
+    for option in ("--help", "-h"):
+        shown = harness("run", option)
+        assert shown.returncode == 0
+        assert "Plan, run over the rigs, record" in shown.stdout
+
+
+def test_help_says_in_words_what_an_option_takes() -> None:
+    for words in commands():
+        arguments = words.split()
+        if arguments[0] == "device":
+            arguments[1:1] = ["ioc-1", "ESME"]
+        shown = CliRunner().invoke(app, [*arguments, "-h"]).stdout
+        assert shown.startswith("Usage: "), words
+        assert not re.findall(r"<[^ ]+>", shown), words
+    shown = CliRunner().invoke(app, ["run", "-h"]).stdout
+    assert re.search(r"^  PACK  +The packs to run", shown, re.MULTILINE)
+    for option in ("--srv SRV", "--group GROUP", "--device DEVICE", "--answers FILE", "--lab FILE"):
+        assert f"  {option}  " in shown
+
+
+def test_the_version_is_the_installed_ones(harness) -> None:
+    shown = harness("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"smets1-harness {version('smets1-harness')}\n")
 
 
 def test_help_lists_every_command_of_the_first_level(harness) -> None:
