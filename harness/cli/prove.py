@@ -60,7 +60,7 @@ def prove(options: ProveOptions) -> ExitCode:
         ],
     )
     if not faults:
-        raise UsageError("no fault is all that was asked for", remedy="`harness faults` lists them")
+        raise UsageError(f"no fault {_asked_for(options)}", remedy="'harness faults' lists them")
     folder = options.runs.resolve() / f"proof-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run = RunOptions(
         packs=options.packs, lab=options.lab, runs=folder, seed=options.seed, one_process=True,
@@ -110,6 +110,12 @@ def _known_faults(lab: Lab) -> Mapping[str, Fault]:
 def _words(options: Iterable[str]) -> list[str]:
     """``a,b`` is as good as each by itself."""
     return [word.strip() for option in options for word in option.split(",") if word.strip()]
+
+
+def _asked_for(options: ProveOptions) -> str:
+    """Which faults were wanted, as it ends a sentence about one."""
+    said = {"is named": _words(options.faults), "has place": _words(options.places)}
+    return " and ".join(f"{verb} {' or '.join(words)}" for verb, words in said.items() if words)
 
 
 def _refuse_real_rigs(lab: Lab, dmcs: Iterable[str]) -> None:

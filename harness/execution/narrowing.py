@@ -17,6 +17,13 @@ from harness.execution.planning import CASE, Case, marked, planned_id
 OPTIONS: Final = ("entry", "srv", "group", "device", "test")
 """Kinds of words: ``--srv`` of ``harness run``, which pytest knows as ``--only-srv``."""
 
+_TOLD: Final = {
+    "entry": "EPCL entry",
+    "srv": "SRV",
+    "group": "functional group",
+    "device": "device",
+    "test": "name",
+}
 _MANY: Final = 150  # names that a complaint lists
 
 
@@ -72,6 +79,18 @@ def asked_for(config: pytest.Config) -> dict[str, tuple[str, ...]]:
     """What narrows the plan, for its record: by kind, and pytest's own ``-k``."""
     keyword = str(config.getoption("keyword", default=""))
     return Narrowing.of(config).words | ({"keyword": (keyword,)} if keyword else {})
+
+
+def told(asked: Mapping[str, Collection[str]]) -> str:
+    """What was asked for, as it ends a sentence about a planned test.
+
+    >>> told({"srv": ["2.2", "7.1"], "device": ["CH"], "keyword": ["power"]})
+    "has SRV 2.2 or 7.1 and device CH and matches -k 'power'"
+    """
+    had = [f"{_TOLD[kind]} {' or '.join(words)}" for kind, words in asked.items() if kind in _TOLD]
+    parts = [f"has {' and '.join(had)}"] if had else []
+    parts += [f"matches -k {keyword!r}" for keyword in asked.get("keyword", ())]
+    return " and ".join(parts) or "is left"
 
 
 def _entry(item: Any) -> set[str]:

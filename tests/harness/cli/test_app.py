@@ -78,6 +78,10 @@ def test_help_lists_every_command_of_the_first_level(harness) -> None:
         (["run", "standard-srvt-ioc", "--fault", "esme-import-stick"], "did you mean 'esme-import-stuck'?"),
         (["run", "standard-srvt-ioc", "--witnessed", ""], "--witnessed: no name is given"),
         (["run", "standard-srvt-ioc", "--witnessed", " "], "--witnessed: no name is given"),
+        (
+            ["packs", "--prove", "security-ioc", "--faults", "esme-import-stuck", "--place", "gsme"],
+            "no fault is named esme-import-stuck and has place gsme ('harness faults' lists them)",
+        ),
         (["nonsense"], "No such command"),
         (["ttm", "coverage", "no-such-run"], "no-such-run is no run folder"),
         (["ttm", "coverage", "--allure", "no-such-folder"], "no-such-folder is no folder"),

@@ -58,6 +58,7 @@ def refused(bench):
     ("arguments", "told"),
     [
         (["--srv", "7.1"], "ERROR: --srv 7.1: the packs plan no such test (choose from '4.1.1')"),
+        (["--device", "ESME", "-k", "xx"], "ERROR: no planned test has device ESME and matches -k 'xx'"),
         (["-k", "a b"], "ERROR: Wrong expression passed to '-k': a b: "),
     ],
 )
