@@ -135,6 +135,11 @@ class Controller:
         self._journal = Journal.begin(
             self.settings.folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER
         )
+        if self.settings.exports:  # a run of a proof is nobody's newest
+            with contextlib.suppress(RecordFault), recording(self.settings.folder.parent):
+                _point_at(
+                    self.settings
+                )  # now, for a run that is killed has no end; only a name, so it may fail
         return self._journal
 
     def set_aside(self, test: PlannedTest, reason: str) -> None:
@@ -193,8 +198,6 @@ class Controller:
         folder = self.settings.folder
         for failed in make_exports(renderers, folder, self.settings.lab):
             self.problems += (f"{failed}; once it is put right: harness ttm heatmap {folder}",)
-        with contextlib.suppress(RecordFault), recording(folder.parent):  # only a name for those in a hurry
-            _point_at(self.settings)
 
 
 def _planned_tests(
@@ -213,9 +216,10 @@ def _planned_tests(
 
 
 def _point_at(settings: Settings) -> None:
-    """``runs/latest`` names the newest run."""
+    """``runs/latest`` names the newest run: the one that was begun, or taken up again, last."""
     latest = settings.folder.parent / "latest"
     part = latest.with_name(f".latest-{settings.run.run_id}")
+    part.unlink(missing_ok=True)  # of a run that was killed at just this place
     part.symlink_to(settings.folder.name)
     part.replace(latest)
 
