@@ -59,7 +59,9 @@ def packs_group(
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
 ) -> None:
-    """Packs, kind, Capability Release, number of tests and digest.
+    """Packs, kind, Capability Release, number of test functions and digest.
+
+    A test function is planned once for each EPCL entry and device type that it fits, so plans are longer.
 
     With --prove, each pack is run once for each fault that its tests can touch, over twins, after a run
     without any. It ends with what was caught, missed, or caught by the wrong test, and with the tests that

@@ -147,6 +147,10 @@ def test_the_family_of_an_error_decides_the_exit_code() -> None:
     assert exit_code_of(DeviceFault("x")) is ExitCode.BAD
 
 
+def test_packs_are_listed_by_their_test_functions_which_are_fewer_than_planned_tests() -> None:
+    assert "test functions" in CliRunner().invoke(app, ["packs"], env={"COLUMNS": "200"}).stdout
+
+
 @pytest.mark.parametrize("command", ["rigs", "packs", "faults"])
 def test_a_table_hides_nothing_on_eighty_columns(on_a_terminal, harness, command: str) -> None:
     shown = COLOUR.sub("", on_a_terminal(sys.executable, "-m", "harness", command))
