@@ -122,7 +122,7 @@ def _refuse_real_rigs(lab: Lab, dmcs: Iterable[str]) -> None:
     real = [rig.id for dmc in sorted(dmcs) for rig in lab.rigs_of(dmc) if rig.simulation is None]
     if real:
         raise UsageError(
-            f"a fault can be given to twins alone: {', '.join(real)} of {lab.file} are no twins",
+            f"a fault can be given to twins alone: {', '.join(real)} of {lab.file} are not twins",
             remedy="name a simulated lab: --lab",
         )
 

@@ -84,7 +84,7 @@ def test_help_lists_every_command_of_the_first_level(harness) -> None:
         ),
         (["nonsense"], "No such command"),
         (["ttm", "coverage", "no-such-run"], "no-such-run is no run folder"),
-        (["ttm", "coverage", "--allure", "no-such-folder"], "no-such-folder is no folder"),
+        (["ttm", "coverage", "--allure", "no-such-folder"], "no-such-folder is not a folder"),
         (["ttm", "heatmap", "no-such-run"], "no-such-run is no run folder"),
         (["evidence", "verify", "no-such-run"], "no-such-run is no run folder"),
         (["simulate", "--rig", "no-such-rig"], "no-such-rig"),
