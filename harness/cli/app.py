@@ -16,15 +16,19 @@ from harness.cli.output import (
     LabOption,
     RunArgument,
     RunsOption,
+    answer_lines,
     chosen_run,
     command,
 )
 from harness.cli.packs_app import packs_app
+from harness.cli.plain_help import PlainHelp
 from harness.cli.rigs_app import rigs_app
 from harness.cli.ttm_app import ttm_app
 
 app = typer.Typer(
     name="harness",
+    cls=PlainHelp,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Test-lab orchestration harness for SMETS1 device rigs (SEC Appendix AK).",
     no_args_is_help=True,
     add_completion=False,
@@ -43,11 +47,11 @@ app.add_typer(device_app, name="device")
 app.add_typer(driver_app, name="driver")
 
 FaultOption = Annotated[
-    list[str] | None, typer.Option("--fault", help="Switch a twin fault on (repeatable).")
+    list[str] | None, typer.Option("--fault", metavar="NAME", help="Switch a twin fault on (repeatable).")
 ]
 
 WitnessedOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="WHO",
         help="Who witnesses the run: it starts only if its packs are what was agreed with the TAG.",
@@ -57,13 +61,15 @@ OneProcessOption = Annotated[
     bool, typer.Option("--one-process", help="No workers: one rig of each DMC in turn, for a debugger.")
 ]
 AnswersOption = Annotated[
-    list[Path] | None, typer.Option(help="A file of answers to what tests ask of the engineer (repeatable).")
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A file of answers to what tests ask of the engineer (repeatable)."),
 ]
 RecordAnswersOption = Annotated[
-    Path | None, typer.Option(help="Keep the answers given at this terminal, as JSON lines.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep the answers given at this terminal, as JSON lines."),
 ]
 OperatorOption = Annotated[
-    str, typer.Option(help="Who answers at this terminal (default: who is logged in).")
+    str, typer.Option(metavar="WHO", help="Who answers at this terminal (default: who is logged in).")
 ]
 WaitOption = Annotated[
     float | None,
@@ -73,6 +79,25 @@ WaitOption = Annotated[
         help="How long to wait for a rig that somebody else has (default: as long as it takes).",
     ),
 ]
+
+
+def _show_version(*, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        answer_lines([f"smets1-harness {version('smets1-harness')}"])
+        raise typer.Exit
+
+
+@app.callback()
+def harness_group(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """What the options before a command do, each has done by itself."""
+    del version
 
 
 @app.command("run")
@@ -85,11 +110,14 @@ def run_command(
     runs: RunsOption = DEFAULT_RUNS,
     fault: FaultOption = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything random (default: the lab file's).")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Seed of everything random (default: the lab file's)."),
     ] = None,
     cycle: Annotated[str, typer.Option(help="The test cycle that the run belongs to.")] = "",
-    witnessed: WitnessedOption = "",
-    keyword: Annotated[str, typer.Option("-k", help="Only planned tests that match, as pytest's -k.")] = "",
+    witnessed: WitnessedOption = None,
+    keyword: Annotated[
+        str, typer.Option("-k", metavar="WORDS", help="Only planned tests that match, as pytest's -k.")
+    ] = "",
     entry: Annotated[
         list[str] | None, typer.Option(help="Only tests on this EPCL entry (repeatable, as all that follow).")
     ] = None,
@@ -204,8 +232,9 @@ def simulate_command(
     base_port: Annotated[
         int,
         typer.Option(
+            metavar="PORT",
             help="The first port. Each rig of the lab file has a block of ten: ESME +0, GSME +1, CH +2. The "
-            "block after the last rig: gateway +0, receive endpoint +1."
+            "block after the last rig: gateway +0, receive endpoint +1.",
         ),
     ] = 4100,
     as_json: JsonOption = False,
@@ -264,7 +293,9 @@ def driver_new_command(
         str, typer.Argument(metavar="NAME", help="The package's name, as Python takes it: acme_meter.")
     ],
     device_type: Annotated[str, typer.Option("--type", help="ESME, GSME or CH.")] = "ESME",
-    folder: Annotated[Path, typer.Option(help="Where the package's folder is made.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the package's folder is made.")
+    ] = Path(),
 ) -> ExitCode:
     """Make a driver package for a device of your own.
 
@@ -280,7 +311,8 @@ def driver_new_command(
 def evidence_verify_command(
     run: RunArgument = None,
     key: Annotated[
-        Path | None, typer.Option(help="The lab's public key (PEM): only a run that it signed is good.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The lab's public key (PEM): only a run that it signed is good."),
     ] = None,
     runs: RunsOption = DEFAULT_RUNS,
     as_json: JsonOption = False,

@@ -44,7 +44,7 @@ def moment(text: str, option: str) -> datetime:
         return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{option}: {text!r} is no time", remedy="say it as 2025-03-03 or 2025-03-03T08:30:00Z (UTC)"
+            f"{option}: {text!r} is not a time", remedy="say it as 2025-03-03 or 2025-03-03T08:30:00Z (UTC)"
         ) from None
 
 

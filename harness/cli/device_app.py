@@ -104,9 +104,14 @@ def profile_command(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The log; see 'items --kind log'.")],
     start: Annotated[
-        str | None, typer.Option("--from", help="The first moment, ISO 8601, in UTC where it names no zone.")
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="The first moment, ISO 8601, in UTC where it names no zone."
+        ),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The last moment, likewise.")] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="The last moment, likewise.")
+    ] = None,
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -138,7 +143,8 @@ def power_command(
     context: typer.Context,
     on: Annotated[str, typer.Argument(metavar="on|off", help="Whether it has power.")],
     seconds: Annotated[
-        float | None, typer.Option("--for", min=0, help="Seconds to stay off (default: until Enter).")
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0, help="To stay off (default: until Enter)."),
     ] = None,
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,

@@ -95,7 +95,7 @@ def article(type_: DeviceType) -> str:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME or keyword.iskeyword(name):
         raise UsageError(
-            f"{name!r} is no name for a package",
+            f"{name!r} is not a valid name for a package",
             remedy=f"up to {_LONGEST_NAME} small letters, digits and underscores, as in acme_meter",
         )
     if hasattr(builtins, name) or name in _BESIDE or find_spec(name) is not None:

@@ -23,6 +23,7 @@ from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter
 from harness.records.redaction import hide_secrets_of, read_reference
+from harness.records.run_folder import make_run_folder
 from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import RigTaken
 from harness.rigs.pool import Pool
@@ -49,7 +50,7 @@ def check(file: Path, runs: Path, rigs: Sequence[str], *, as_json: bool) -> Exit
     wanted = tuple(named.values())
     run_id = f"check-{new_run_id()}"
     context = RunContext(run_id=run_id, folder=(runs / run_id).resolve(), seed=lab.seed)
-    context.folder.mkdir(parents=True)
+    make_run_folder(context.folder)
     with ExitStack() as held:
         pool = held.enter_context(Pool(lab, login_name()))
         findings = list(_missing(replace(lab, rigs=wanted)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
@@ -19,8 +19,10 @@ from harness.domain.errors import ConfigurationError, HarnessError, LabFault, Us
 
 P = ParamSpec("P")
 
-LabOption = Annotated[Path, typer.Option("--lab", envvar="HARNESS_LAB", help="The lab file.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="The folder that run folders are made in.")]
+LabOption = Annotated[Path, typer.Option("--lab", metavar="FILE", envvar="HARNESS_LAB", help="The lab file.")]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", metavar="FOLDER", help="The folder that run folders are made in.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable answer on standard output.")]
 RunArgument = Annotated[
     Path | None, typer.Argument(help="A run folder, or a run's id (default: the newest run).")
@@ -28,6 +30,7 @@ RunArgument = Annotated[
 DEFAULT_LAB = Path("lab_config/simulated.yaml")
 DEFAULT_RUNS = Path("runs")
 _WIDTH_OF_A_LOG = 160  # columns, where nobody sits at a terminal
+_FOLDED = 9  # letters of a longer word that stay together, where there is not enough room
 
 
 class ExitCode(IntEnum):
@@ -110,7 +113,10 @@ def answer_lines(lines: Iterable[str]) -> None:
 
 
 def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """The answer, for a person. It is as wide as the terminal, and hides nothing."""
+    """The answer, for a person. It is as wide as the terminal, and hides nothing.
+
+    On a terminal that is too narrow for its columns it is told in paragraphs.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -120,28 +126,52 @@ def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
     frame = 3 * len(columns) + 1  # two blanks and a line for each column, and a line
     in_columns = [[name, *(row[place] for row in cells)] for place, name in enumerate(columns)]
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column, width in zip(columns, _widths(in_columns, console.width - frame), strict=True):
+    widths = _widths(in_columns, console.width - frame)
+    if widths is None:
+        answer_lines([title, *_paragraphs(columns, cells, console.width)])
+        return
+    for column, width in zip(columns, widths, strict=True):
         table.add_column(column, overflow="fold", width=width)
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """How wide each column is, so that no word is broken if there is room for that.
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """How wide each column is; ``None`` where there is no room for that.
+
+    No word is broken if there is room. If there is not, the first column, which has the names, keeps its
+    words whole, and the longest words of the others are folded, to a length that can still be read.
 
     >>> _widths([["rig", "ioc-1"], ["DMC", "foc-cedarholt"], ["devices", "ESME, GSME, CH"]], 27)
     [5, 13, 9]
+    >>> _widths([["fault", "esme-import-stuck"], ["digest", "31b66a46eabf7f58"]], 28)
+    [17, 11]
     >>> _widths([["fault", "esme-import-stuck"], ["place", "esme"]], 20)
-    [15, 5]
     """
     whole = [max(len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
     if sum(whole) <= room:
         return whole
     widths = [max(len(word) for cell in column for word in cell.split() or [""]) for column in columns]
-    while sum(widths) > room and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
+    least = [widths[0], *(min(width, _FOLDED) for width in widths[1:])]
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        longest = max(range(len(widths)), key=lambda each: (widths[each] > least[each], widths[each]))
+        widths[longest] -= 1
     while sum(widths) < room:
         most_cramped = max(range(len(widths)), key=lambda each: whole[each] / max(widths[each], 1))
         widths[most_cramped] += 1
     return widths
+
+
+def _paragraphs(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Iterator[str]:
+    """Each row for itself: its first cell, and below it the others, each with the name of its column."""
+    import textwrap
+
+    for name, *others in rows:
+        yield name
+        told = (f"{column}: {cell}" for column, cell in zip(columns[1:], others, strict=True) if cell)
+        yield from textwrap.wrap(
+            "; ".join(told), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        )

@@ -56,7 +56,7 @@ def list_packs(file: Path, *, as_json: bool) -> ExitCode:
         )
         for pack, as_planned in zip(packs, planned, strict=True)
     )
-    columns = ("pack", "version", "kind", "release", "phase", "tests", "digest", "TAG")
+    columns = ("pack", "version", "kind", "release", "phase", "test functions", "digest", "TAG")
     answer_table("packs", columns, rows)
     return ExitCode.GOOD
 

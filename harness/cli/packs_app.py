@@ -43,16 +43,25 @@ def packs_group(
         list[str] | None,
         typer.Option(help="Prove: on this EPCL entry (repeatable; default: one for each pack)."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Prove: seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Prove: seed of everything random.")
+    ] = None,
     bystanders: Annotated[
-        int, typer.Option(min=0, help="Prove: tests beside, which have no reason to notice the fault.")
+        int,
+        typer.Option(
+            metavar="NUMBER", min=0, help="Prove: tests beside, which have no reason to notice the fault."
+        ),
     ] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Prove: runs at a time (default: one a core).")] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, help="Prove: runs at a time (default: one a core).")
+    ] = 0,
     runs: RunsOption = DEFAULT_RUNS,
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
 ) -> None:
-    """Packs, kind, Capability Release, number of tests and digest.
+    """Packs, kind, Capability Release, number of test functions and digest.
+
+    A test function is planned once for each EPCL entry and device type that it fits, so plans are longer.
 
     With --prove, each pack is run once for each fault that its tests can touch, over twins, after a run
     without any. It ends with what was caught, missed, or caught by the wrong test, and with the tests that
@@ -98,7 +107,9 @@ def packs_agree_command(
         str,
         typer.Option(help="The reference of the TAG's agreement (default: the manifest's tag_agreement)."),
     ] = "",
-    by: Annotated[str, typer.Option(help="Who writes it down (default: who is logged in).")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="WHO", help="Who writes it down (default: who is logged in).")
+    ] = "",
     lab: LabOption = DEFAULT_LAB,
     as_json: JsonOption = False,
 ) -> ExitCode:

@@ -26,7 +26,7 @@ def diff(first: str, second: str, against: Path | None, file: Path, *, as_json: 
     if not second and against is None:
         return _against_agreed(find_packs(lab.packs, [first])[0], lab, as_json=as_json)
     if against is not None and not against.is_dir():
-        raise UsageError(f"{against} is no folder", remedy="name a packs folder, with its manifests")
+        raise UsageError(f"{against} is not a folder", remedy="name a packs folder, with its manifests")
     old = find_packs(against.resolve() if against else lab.packs, [first])[0]
     found = pack_diff(old, find_packs(lab.packs, [second or first])[0])
     if as_json:

@@ -24,7 +24,7 @@ def new(name: str, release: str, phase: str, file: Path) -> ExitCode:
     """Write manifest and module into the lab's packs folder, never over anything."""
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise UsageError(
-            f"{name!r} is no name for a pack",
+            f"{name!r} is not a valid name for a pack",
             remedy=f"up to {_LONGEST_NAME} small letters, digits and hyphens, as in our-tariffs-ioc",
         )
     lab = load_lab(file)

@@ -19,6 +19,7 @@ from harness.domain.errors import UsageError
 from harness.domain.faults import Fault, Place
 from harness.domain.lab import Lab
 from harness.hooks import plugin_manager
+from harness.records.run_folder import make_run_folder
 
 _SHOWN: Final = 3  # tests that the table names
 
@@ -59,7 +60,7 @@ def prove(options: ProveOptions) -> ExitCode:
         ],
     )
     if not faults:
-        raise UsageError("no fault is all that was asked for", remedy="`harness faults` lists them")
+        raise UsageError(f"no fault {_asked_for(options)}", remedy="'harness faults' lists them")
     folder = options.runs.resolve() / f"proof-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run = RunOptions(
         packs=options.packs, lab=options.lab, runs=folder, seed=options.seed, one_process=True,
@@ -74,7 +75,7 @@ def prove(options: ProveOptions) -> ExitCode:
         of_trial = replace(run, faults=[trial.fault.name] if trial.fault else [], only={"test": ids})
         return [*arguments_of(of_trial, trial.name), "--no-exports"]
 
-    folder.mkdir(parents=True)
+    make_run_folder(folder)
     proof = prove_task(
         Task(
             lab=lab,
@@ -111,11 +112,17 @@ def _words(options: Iterable[str]) -> list[str]:
     return [word.strip() for option in options for word in option.split(",") if word.strip()]
 
 
+def _asked_for(options: ProveOptions) -> str:
+    """Which faults were wanted, as it ends a sentence about one."""
+    said = {"is named": _words(options.faults), "has place": _words(options.places)}
+    return " and ".join(f"{verb} {' or '.join(words)}" for verb, words in said.items() if words)
+
+
 def _refuse_real_rigs(lab: Lab, dmcs: Iterable[str]) -> None:
     real = [rig.id for dmc in sorted(dmcs) for rig in lab.rigs_of(dmc) if rig.simulation is None]
     if real:
         raise UsageError(
-            f"a fault can be given to twins alone: {', '.join(real)} of {lab.file} are no twins",
+            f"a fault can be given to twins alone: {', '.join(real)} of {lab.file} are not twins",
             remedy="name a simulated lab: --lab",
         )
 

@@ -16,6 +16,7 @@ from harness.cli.output import (
     tell,
     tell_where,
 )
+from harness.domain.errors import UsageError
 from harness.execution import fork_ahead
 
 
@@ -29,7 +30,7 @@ class RunOptions:
     faults: Sequence[str] = ()
     seed: int | None = None
     cycle: str = ""
-    witnessed: str = ""
+    witnessed: str | None = None
     keyword: str = ""
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)  # as harness.execution.narrowing has it
     one_process: bool = False
@@ -44,6 +45,8 @@ def run(options: RunOptions) -> ExitCode:
     """Drive pytest as a user could by hand, then answer from the record that it left."""
     from harness.domain.run_ids import new_run_id
 
+    if options.witnessed is not None and not options.witnessed.strip():
+        raise UsageError("--witnessed: no name is given", remedy="say who witnesses the run, or leave it out")
     return drive(options, new_run_id())
 
 
@@ -101,7 +104,8 @@ def arguments_of(options: RunOptions, run_id: str) -> list[str]:
     arguments += ["-n", "0" if options.one_process else "rigs"]
     arguments += [f"--lab={options.lab}", f"--runs={options.runs}"]
     arguments += [f"--run-id={run_id}", f"--cycle={options.cycle}"]
-    arguments += [f"--witnessed={options.witnessed}"]
+    if options.witnessed:
+        arguments.append(f"--witnessed={options.witnessed}")
     arguments += [f"--pack={pack}" for pack in options.packs]
     arguments += [f"--fault={fault}" for fault in options.faults]
     arguments += [f"--answers={file}" for file in options.answers]

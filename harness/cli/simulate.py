@@ -20,6 +20,7 @@ from harness.domain.run_ids import new_run_id
 from harness.domain.stand_in import DccPorts, Listing, Port
 from harness.execution.terminal import login_name
 from harness.hooks import RunContext, plugin_manager
+from harness.records.run_folder import make_run_folder
 from harness.rigs.lease_words import StaleLease
 from harness.rigs.pool import Pool
 
@@ -60,6 +61,7 @@ def simulate(options: SimulateOptions) -> ExitCode:
         for rig in rigs:
             check = self_check(plugins, lab, rig, replace(run, faults=()))
             held.callback(pool.take(rig.id, "harness simulate", check).release)
+        make_run_folder(run.folder)
         standing = plugins.hook.harness_stand_up(lab=lab, rigs=rigs, run=run, base_port=options.base_port)
         if standing is None:
             raise ConfigurationError(

@@ -90,7 +90,7 @@ def coverage(run: Path, allure: Path | None, part: Part, file: Path, *, as_json:
     ttm = whole.only(group=part.group, source=part.source)
     phase, suspect = part.test_phase(), read_links(lab.ttm).suspect_ids(whole)
     if allure is not None and not allure.is_dir():
-        raise UsageError(f"{allure} is no folder", remedy="name a folder of Allure results")
+        raise UsageError(f"{allure} is not a folder", remedy="name a folder of Allure results")
     found = of_allure(ttm, allure, suspect, phase) if allure else of_run(ttm, read_run(run), suspect, phase)
     if as_json:
         counts = {"total": found.total, **found.groups}

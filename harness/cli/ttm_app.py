@@ -56,7 +56,7 @@ def ttm_link_command(lab: LabOption = DEFAULT_LAB, as_json: JsonOption = False) 
 @command
 def ttm_clear_command(
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="The requirements.")],
-    by: Annotated[str, typer.Option(help="Who held the tests against the new text.")],
+    by: Annotated[str, typer.Option(metavar="WHO", help="Who held the tests against the new text.")],
     reason: Annotated[str, typer.Option(help="What was found.")],
     test: Annotated[str, typer.Option(help="Only this test, module.py::test_name.")] = "",
     lab: LabOption = DEFAULT_LAB,
@@ -73,7 +73,7 @@ def ttm_clear_command(
 def ttm_coverage_command(
     run: RunArgument = None,
     allure: Annotated[
-        Path | None, typer.Option(help="Compute from this Allure results folder alone.")
+        Path | None, typer.Option(metavar="FOLDER", help="Compute from this Allure results folder alone.")
     ] = None,
     group: GroupOption = "",
     source: SourceOption = "",
@@ -93,7 +93,8 @@ def ttm_coverage_command(
 @command
 def ttm_matrix_command(
     out: Annotated[
-        Path | None, typer.Option(help="Write it to this file, .csv or .xlsx (default: show it).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it to this file, .csv or .xlsx (default: show it)."),
     ] = None,
     group: GroupOption = "",
     source: SourceOption = "",

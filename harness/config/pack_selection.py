@@ -37,8 +37,11 @@ def select(
                 problems.add(document.path, line, message, nearest(entry, _folders(folder)))
         elif not path.is_file() or not path.is_relative_to(folder):
             there = (str(each.relative_to(folder)) for each in folder.rglob("test_*.py"))
-            message = f"there is no module {module!r} in {folder}"
-            problems.add(document.path, line, message, nearest(module, there))
+            message, remedy = f"there is no module {module!r} in {folder}", nearest(module, there)
+            if path.is_dir():
+                message = f"{module!r} is a folder of {folder}, and not a module"
+                remedy = f"for every module in it write '{module.rstrip('/')}/'"
+            problems.add(document.path, line, message, remedy)
         elif function and function not in (tests := [test.name for test in tests_in(path)]):
             problems.add(document.path, line, f"{module} has no test {function!r}", nearest(function, tests))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,9 @@ from harness.hooks import LabServices
 from harness.records.canonical import digest_of_file
 from harness.records.exports import conclude
 from harness.records.journal import CONTROLLER, RUN_RESUMED, Journal
-from harness.records.plan import Plan, PlannedTest
+from harness.records.plan import PLAN, Plan, PlannedTest
 from harness.records.recording import RecordFault, recording
+from harness.records.run_folder import make_run_folder
 from harness.records.run_lock import RunLock
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Controller:
         self._journal: Journal | None = None
         self._services: LabServices | None = None
         self._lock: RunLock | None = None
+        self._made = False  # the run folder, and nothing in it is worth keeping yet
         self._pool: Pool | None = None
 
     @property
@@ -70,10 +73,14 @@ class Controller:
         """Where the run's shared services are; they start when they are first asked for."""
         if self._services is None:
             settings = self.settings
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            if self.resumption is None:  # else who resumes it holds the lock
-                self._lock = self._lock or RunLock.take(settings.folder)
-            self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
+            if self.resumption is None and self._lock is None:  # else who resumes it holds the lock
+                self._made = make_run_folder(settings.folder)
+                self._lock = RunLock.take(settings.folder)
+            try:
+                self._services = self._hooks.hook.harness_start_lab(lab=settings.lab, run=settings.run)
+            except LabFault:
+                self._made = False  # why they did not start may stand in a log there
+                raise
         return self._services.addresses if self._services else {}
 
     def freeze(
@@ -129,6 +136,11 @@ class Controller:
         self._journal = Journal.begin(
             self.settings.folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER
         )
+        if self.settings.exports:  # a run of a proof is nobody's newest
+            with contextlib.suppress(RecordFault), recording(self.settings.folder.parent):
+                _point_at(
+                    self.settings
+                )  # now, for a run that is killed has no end; only a name, so it may fail
         return self._journal
 
     def set_aside(self, test: PlannedTest, reason: str) -> None:
@@ -164,9 +176,13 @@ class Controller:
                 self.problems += (f"how long the tests lasted is not kept: {fault}",)
 
     def let_go(self) -> None:
-        """Unlock the run folder; a second call does nothing."""
-        if self._lock is not None:
-            self._lock.release()
+        """Unlock the run folder, which goes where no plan was frozen in it; a second call does nothing."""
+        if self._lock is None:
+            return
+        if self._made and not (self.settings.folder / PLAN).exists():
+            shutil.rmtree(self.settings.folder, ignore_errors=True)
+        self._made = False
+        self._lock.release()
 
     def _close(self, journal: Journal, reason: str) -> None:
         self._journal = None
@@ -183,8 +199,6 @@ class Controller:
         folder = self.settings.folder
         failed, self.sealed = conclude(renderers, folder, self.settings.lab)
         self.problems += failed
-        with contextlib.suppress(RecordFault), recording(folder.parent):  # only a name for those in a hurry
-            _point_at(self.settings)
 
 
 def _planned_tests(
@@ -203,9 +217,10 @@ def _planned_tests(
 
 
 def _point_at(settings: Settings) -> None:
-    """``runs/latest`` names the newest run."""
+    """``runs/latest`` names the newest run: the one that was begun, or taken up again, last."""
     latest = settings.folder.parent / "latest"
     part = latest.with_name(f".latest-{settings.run.run_id}")
+    part.unlink(missing_ok=True)  # of a run that was killed at just this place
     part.symlink_to(settings.folder.name)
     part.replace(latest)
 

@@ -22,7 +22,7 @@ from harness.execution.context import WORKER_INPUT, WorkerContext
 from harness.execution.controller import BY_OUTCOMES, Controller, as_usage_error, rigs_in_use
 from harness.execution.deadline import hung_in
 from harness.execution.interruption import Interruption
-from harness.execution.narrowing import asked_for
+from harness.execution.narrowing import asked_for, told
 from harness.execution.planning import planned_id
 from harness.execution.rig_news import RigNews
 from harness.execution.scheduler import RigScheduler
@@ -93,7 +93,7 @@ class ControllerPlugin:
         collection: PackCollection = config.pluginmanager.getplugin(COLLECTION)
         if not items and resumption is None:
             raise pytest.UsageError(
-                "no planned test is all that was asked for"
+                f"no planned test {told(asked_for(config))}"
                 if collection.planned
                 else "the packs plan no test on any EPCL entry of this lab" + _turned_off(collection)
             )

@@ -68,6 +68,8 @@ class Template:
             worker_input = self._import_until_asked()
             config.workerinput = {"workerid": "template", "mainargv": sys.argv, **worker_input}
             config.hook.pytest_cmdline_main(config=config)
+        except pytest.UsageError as error:  # the controller finds the same, and is the one to say it
+            self._error, self.trouble = error, str(error)
         except BaseException as error:
             if self._execnet is None:
                 raise

@@ -17,6 +17,15 @@ from harness.execution.planning import CASE, Case, marked, planned_id
 OPTIONS: Final = ("entry", "srv", "group", "device", "test")
 """Kinds of words: ``--srv`` of ``harness run``, which pytest knows as ``--only-srv``."""
 
+_TOLD: Final = {
+    "entry": "EPCL entry",
+    "srv": "SRV",
+    "group": "functional group",
+    "device": "device",
+    "test": "name",
+}
+_MANY: Final = 150  # names that a complaint lists
+
 
 class Narrowing:
     """The wanted ones among planned tests. ``words`` has, by kind, what is wanted; no word, no limit."""
@@ -50,18 +59,38 @@ class Narrowing:
         return left
 
     def _refuse_unknown(self, kind: str, words: Iterable[str], names: Iterable[str]) -> None:
-        known = set(names)
+        known = sorted({*names})
         for word in words:
             if word not in known:
-                from harness.config.problems import nearest
+                raise UsageError(f"--{kind} {word}: the packs plan no such test", remedy=_remedy(word, known))
 
-                raise UsageError(f"--{kind} {word}: the packs plan no such test", remedy=nearest(word, known))
+
+def _remedy(word: str, known: Sequence[str]) -> str:
+    """The nearest name, or all there are; of tests there may be more than anybody reads."""
+    from harness.config.problems import nearest
+
+    remedy = nearest(word, known)
+    if len(known) > _MANY and remedy.startswith("choose"):
+        return "pytest --pack PACK --collect-only -q shows what is planned"
+    return remedy
 
 
 def asked_for(config: pytest.Config) -> dict[str, tuple[str, ...]]:
     """What narrows the plan, for its record: by kind, and pytest's own ``-k``."""
     keyword = str(config.getoption("keyword", default=""))
     return Narrowing.of(config).words | ({"keyword": (keyword,)} if keyword else {})
+
+
+def told(asked: Mapping[str, Collection[str]]) -> str:
+    """What was asked for, as it ends a sentence about a planned test.
+
+    >>> told({"srv": ["2.2", "7.1"], "device": ["CH"], "keyword": ["power"]})
+    "has SRV 2.2 or 7.1 and device CH and matches -k 'power'"
+    """
+    had = [f"{_TOLD[kind]} {' or '.join(words)}" for kind, words in asked.items() if kind in _TOLD]
+    parts = [f"has {' and '.join(had)}"] if had else []
+    parts += [f"matches -k {keyword!r}" for keyword in asked.get("keyword", ())]
+    return " and ".join(parts) or "is left"
 
 
 def _entry(item: Any) -> set[str]:

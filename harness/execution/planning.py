@@ -68,7 +68,7 @@ def _marked_seconds(item: pytest.Item, name: str) -> float | None:
         return None
     seconds = mark.args[0] if len(mark.args) == 1 and not mark.kwargs else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{name}(…) takes one number, of seconds")
+        raise pytest.UsageError(f"{_place(item)}: @pytest.mark.{name}(…) takes one number, of seconds")
     return float(seconds)
 
 
@@ -79,7 +79,7 @@ def _marked_word(item: pytest.Item, name: str) -> str:
         return ""
     word = mark.args[0] if len(mark.args) == 1 and not mark.kwargs else None
     if not isinstance(word, str) or not word.strip():
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{name}(…) takes one word")
+        raise pytest.UsageError(f"{_place(item)}: @pytest.mark.{name}(…) takes one word")
     return word
 
 
@@ -92,7 +92,7 @@ def _stage(item: pytest.Item, pack: Pack) -> tuple[str, int]:
         from harness.config.problems import nearest
 
         raise pytest.UsageError(
-            f"{item.nodeid}: pack {pack.name} has no stage {stage!r} ({nearest(stage, pack.stages)}); "
+            f"{_place(item)}: pack {pack.name} has no stage {stage!r} ({nearest(stage, pack.stages)}); "
             f"its stages are those of {pack.manifest}"
         )
     return stage, 1 + pack.stages.index(stage)
@@ -129,14 +129,14 @@ def _device_types(node: Any) -> tuple[DeviceType, ...]:
         return tuple(map(DeviceType, marked(node, "devices"))) or (DeviceType.ESME,)
     except ValueError as error:
         raise pytest.UsageError(
-            f"{node.nodeid}: {error} of @pytest.mark.devices; say {', '.join(DeviceType)}"
+            f"{_place(node)}: {error} of @pytest.mark.devices; say {', '.join(DeviceType)}"
         ) from None
 
 
 def _served(node: Any, srvs: Iterable[str], device: DeviceType, lab: Lab) -> bool:
     """Whether the catalogue marks the SRVs for the device; what it does not know of is not planned."""
     if missing := [srv for srv in srvs if srv not in lab.catalogue]:
-        raise pytest.UsageError(f"{node.nodeid}: the SRV catalogue has no {', '.join(missing)}")
+        raise pytest.UsageError(f"{_place(node)}: the SRV catalogue has no {', '.join(missing)}")
     rows = [lab.catalogue[srv] for srv in srvs]
     return all(row.non_device or device in row.device_types for row in rows)
 
@@ -147,6 +147,13 @@ def switched_off(node: Any, lab: Lab) -> bool:
         return False
     types, srvs = set(_device_types(node)), marked(node, "srv")
     return any(types & lab.catalogue[srv].unknown_for for srv in srvs if srv in lab.catalogue)
+
+
+def _place(node: Any) -> str:
+    """Where a test stands; pytest's own id lacks the module where that lies outside its root folder."""
+    from harness.config.problems import shown
+
+    return f"{shown(node.path)}::{node.name}"
 
 
 def planned_id(item: pytest.Item) -> str:
@@ -164,11 +171,11 @@ def planned_test(item: pytest.Item, ttm: Mapping[str, Requirement], lab: Lab) ->
     function = item.function  # type: ignore[attr-defined]  # a test function, as planned
     ids = marked(item, "ttm")
     if missing := [id_ for id_ in ids if id_ not in ttm]:
-        raise pytest.UsageError(f"{item.nodeid}: the TTM has no {', '.join(missing)} (see {lab.ttm})")
+        raise pytest.UsageError(f"{_place(item)}: the TTM has no {', '.join(missing)} (see {lab.ttm})")
     about = tuple(id_ for id_ in ids if _concerns(ttm[id_], case))
     if not about:
         raise pytest.UsageError(
-            f"{item.nodeid}: no TTM id for {case.device}; mark it with @pytest.mark.ttm(…)"
+            f"{_place(item)}: no TTM id for {case.device}; mark it with @pytest.mark.ttm(…)"
         )
     marked_deadline(item)  # says here and now where it is wrong
     stage, stage_order = _stage(item, case.pack)

@@ -41,14 +41,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lab", default=default_lab, metavar="FILE", help="the lab file (default: %(default)s)")
     group.addoption("--runs", default="runs", metavar="DIR", help="where run folders are made")
-    group.addoption("--run-id", default="", metavar="ID", help="the run's id; made from the time by default")
+    group.addoption(
+        "--run-id", default=None, metavar="ID", help="the run's id; made from the time by default"
+    )
     group.addoption(
         "--seed", type=int, default=None, help="seed of everything random (default: the lab file's)"
     )
     group.addoption("--cycle", default="", help="the test cycle that the run belongs to")
     group.addoption(
         "--witnessed",
-        default="",
+        default=None,
         metavar="WHO",
         help="who witnesses the run: it starts only if its packs are what was agreed with the TAG",
     )

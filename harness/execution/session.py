@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,6 +13,7 @@ from harness.config import load_lab
 from harness.config.answers import load_answers
 from harness.config.packs import find_packs
 from harness.config.ttm import load_ttm
+from harness.domain.errors import UsageError
 from harness.domain.run_ids import new_run_id
 from harness.execution.agreement import planned_packs, refuse_unagreed
 from harness.execution.collection import COLLECTION, PackCollection
@@ -29,6 +32,8 @@ from harness.records.seal import check_reference
 
 _SETTINGS = pytest.StashKey[Settings]()
 _RIGS = pytest.StashKey[int]()
+_RUN_ID: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""The name of a folder; ``runs/latest`` names the newest run."""
 
 
 def count_rigs(config: pytest.Config) -> int:
@@ -99,10 +104,10 @@ def _read_settings(config: pytest.Config) -> Settings:
     check_reference(lab)
     hide_secrets_of(lab)
     seed = config.getoption("seed")
-    run_id = config.getoption("run_id") or new_run_id()
+    run_id = chosen_run_id(config)
     packs = find_packs(lab.packs, config.getoption("pack"))
     planned = planned_packs(packs, lab, config.getoption("cycle"))
-    if witness := config.getoption("witnessed"):
+    if witness := chosen_witness(config):
         refuse_unagreed(planned)
     return Settings(
         lab=lab,
@@ -122,3 +127,25 @@ def _read_settings(config: pytest.Config) -> Settings:
         wait=config.getoption("wait"),
         exports=not config.getoption("no_exports"),
     )
+
+
+def chosen_witness(config: pytest.Config) -> str:
+    """Who witnesses the run; a name that was left blank by mistake must not make it an unwitnessed one."""
+    given: str | None = config.getoption("witnessed")
+    if given is not None and not given.strip():
+        raise UsageError("--witnessed: no name is given", remedy="say who witnesses the run, or leave it out")
+    return given or ""
+
+
+def chosen_run_id(config: pytest.Config) -> str:
+    """The one that was given, if it can be a folder's name wherever the run is taken; else a new one."""
+    given: str | None = config.getoption("run_id")
+    if given is None:
+        return new_run_id()
+    if not _RUN_ID.fullmatch(given):
+        raise UsageError(
+            f"--run-id {given!r} cannot be the name of a run",
+            remedy="at most 100 letters, digits, dots, underscores and hyphens, of which the first is a "
+            "letter or a digit; and not 'latest'",
+        )
+    return given

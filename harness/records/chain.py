@@ -12,12 +12,17 @@ from itertools import pairwise
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal would obey, or cannot show, as an escape: file names are anybody's.
+    r"""The text with what is not printable as escapes: a file's name may be no Unicode, or move the cursor.
 
-    >>> printable("a\x1b[2Kb")
-    'a\\x1b[2Kb'
+    >>> print(printable("a\x1b[2J\udcff"))
+    a\x1b[2J\udcff
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +49,6 @@ class Problem:
         if self.start == self.end:
             return f", at byte {self.start}"
         return f", bytes {self.start} to {self.end - 1}"
-
-
-def printable(text: str) -> str:
-    r"""The text with what is not printable as escapes: a file's name may be no Unicode, or move the cursor.
-
-    >>> print(printable("a\x1b[2J\udcff"))
-    a\x1b[2J\udcff
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def test_power_comes_and_goes_at_the_bench(device) -> None:
         ("ioc-1 ESME write suspend_debt_disabled maybe", "it is neither yes nor no (say yes or no)"),
         ("ioc-1 ESME write payment_mode Predit", "did you mean"),
         ("ioc-1 ESME profile profil", "no log 'profil' of the ESME (did you mean 'profile'?)"),
-        ("ioc-1 ESME profile profile --from yesterday", "--from: 'yesterday' is no time (say it as 2025"),
+        ("ioc-1 ESME profile profile --from yesterday", "--from: 'yesterday' is not a time (say it as 2025"),
         ("ioc-1 ESME profile profile --from 2025-03-03 --to 2025-03-01", "(say them the other way round)"),
         ("ioc-1 ESME supply disable", "no supply state 'disable' (did you mean 'Disabled'?)"),
         ("ioc-1 CH supply", "the CH has no supply to switch (name the rig's ESME or GSME)"),

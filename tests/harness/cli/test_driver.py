@@ -183,11 +183,11 @@ def test_without_either_the_lab_knows_no_such_protocol(harness, meter, lab_with_
 @pytest.mark.parametrize(
     ("name", "type_", "told"),
     [
-        ("Acme", "ESME", "'Acme' is no name for a package"),
-        ("acme-meter", "ESME", "is no name for a package"),
-        ("../acme", "ESME", "is no name for a package"),
-        ("", "ESME", "is no name for a package"),
-        ("class", "ESME", "is no name for a package"),
+        ("Acme", "ESME", "'Acme' is not a valid name for a package"),
+        ("acme-meter", "ESME", "is not a valid name for a package"),
+        ("../acme", "ESME", "is not a valid name for a package"),
+        ("", "ESME", "is not a valid name for a package"),
+        ("class", "ESME", "is not a valid name for a package"),
         ("a" * 25, "ESME", "up to 24 small letters"),
         ("json", "ESME", "has a 'json' already"),
         ("harness", "ESME", "has a 'harness' already"),
@@ -205,7 +205,7 @@ def test_a_name_or_type_that_cannot_be_is_told_and_nothing_is_written(tmp_path, 
 def test_wrong_usage_ends_with_code_2_and_one_line(harness, tmp_path) -> None:
     ran = harness("driver", "new", "acme-meter", "--folder", tmp_path)
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (2, "", 1)
-    assert "'acme-meter' is no name for a package" in ran.stderr
+    assert "'acme-meter' is not a valid name for a package" in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
 

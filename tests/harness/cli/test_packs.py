@@ -130,8 +130,8 @@ def test_a_new_pack_never_overwrites(do, module) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["Our Own"], "'Our Own' is no name for a pack"),
-        (["../our-own"], "is no name for a pack"),
+        (["Our Own"], "'Our Own' is not a valid name for a pack"),
+        (["../our-own"], "is not a valid name for a pack"),
         (["our-own", "--release", "XOC"], "there is no Capability Release 'XOC'"),
         (["our-own", "--phase", "SITT"], "there is no Test Phase 'SITT' (did you mean 'SIT'?)"),
     ],

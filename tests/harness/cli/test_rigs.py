@@ -191,7 +191,7 @@ def test_to_evict_ends_a_lease_once_it_has_expired(rigs: Call, pool: Pool) -> No
         (["log", "ioc-11"], "did you mean 'ioc-1'?"),
         (["log", "ioc-1", "--run", "no-such"], "there is no log of rig ioc-1 in run no-such"),
         (["maintain", "ioc-1"], "Missing option '--reason'"),
-        (["reserve", "ioc-1", "--to", "noon", "--reason", "x"], "--to: 'noon' is no time"),
+        (["reserve", "ioc-1", "--to", "noon", "--reason", "x"], "--to: 'noon' is not a time"),
         (["reserve", "ioc-1", "--to", "2020-01-01", "--reason", "x"], "before it begins or now"),
         (["--lab", "x.yaml", "back", "ioc-1"], "say it after: harness rigs back … --lab …"),
     ],

@@ -38,6 +38,8 @@ def test_a_pack_may_declare_an_order_and_how_long_its_tests_last(packs: Path) ->
         ("[dormant, active]", "[]", r"small\.yaml:6: installation_types"),
         ("test_clock.py::", "test_clok.py::", r"small\.yaml:9: there is no module 'test_clok\.py' in .*"
          r"did you mean 'test_clock\.py'\?"),
+        ("test_clock.py::test_the_clock_is_right", "readings", r"small\.yaml:9: 'readings' is a folder "
+         r"of .*, and not a module \(for every module in it write 'readings/'\)"),
         ("is_right", "is_rihgt", r"small\.yaml:9: test_clock\.py has no test 'test_the_clock_is_rihgt' "
          r"\(did you mean 'test_the_clock_is_right'\?\)"),
         ("select:", "stages: [a, b, a]\nselect:", r"small\.yaml:7: stage 'a' stands there twice"),

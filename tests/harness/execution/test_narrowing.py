@@ -70,5 +70,21 @@ def test_a_word_that_nothing_answers_to_is_refused_with_the_nearest() -> None:
         left(srv=["2.22"])
 
 
+def test_what_there_is_to_choose_from_is_told_in_order() -> None:
+    with pytest.raises(UsageError) as refused:
+        left(test=["xxxxxxxx"])
+    told = refused.value.remedy.removeprefix("choose from ").strip("'").split("', '")
+    assert len(told) > 6
+    assert told == sorted(told)
+
+
+def test_of_more_names_than_anybody_reads_it_is_told_where_they_are_shown() -> None:
+    many: list[Any] = [Item(f"test_{number}", "ESME") for number in range(60)]
+    with pytest.raises(UsageError, match=r"\(pytest --pack PACK --collect-only -q shows what is planned\)"):
+        Narrowing({"test": ["xxxxxxxx"]}).wanted(many)
+    with pytest.raises(UsageError, match=r"\(did you mean 'test_59'\?\)"):
+        Narrowing({"test": ["test-59"]}).wanted(many)
+
+
 def test_kinds_that_leave_nothing_together_leave_nothing() -> None:
     assert left(srv=["7.4"], device=["GSME"]) == []

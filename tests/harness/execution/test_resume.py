@@ -122,6 +122,18 @@ def test_after_a_kill_only_what_is_left_runs_and_the_record_has_both_parts(bench
     assert not list((bench.folder / "runs/run").glob(".lock*"))
 
 
+def test_where_none_is_named_it_is_the_run_that_was_begun_last_though_it_was_killed(bench) -> None:
+    bench.write_tests(SLOWLY)
+    code, output = bench.run("-n", "0", "-k", "active", "--run-id=z-is-older")
+    assert code == 0, output
+    (bench.folder / "begun").unlink()
+    cut_short(bench)
+    resumed = bench.harness("resume", "--lab=lab.yaml")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "run run: 8 planned tests" in resumed.stderr
+    assert set(bench.outcomes().values()) == {"passed"}
+
+
 def test_a_failed_test_is_finished_and_a_blocked_one_only_until_it_is_asked_for(bench) -> None:
     bench.write_tests("""
     @planned
