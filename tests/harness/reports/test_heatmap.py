@@ -23,6 +23,7 @@ from harness.records.journal import Journal
 from harness.records.plan import Plan
 from harness.records.run import RunRecord, read_run
 from harness.reports import heatmap, summary
+from harness.reports.heatmap.grid import make_grid
 
 NUMBERS = ("planned", "run", "passed", "failed", "blocked", "not-run", "descoped")
 
@@ -157,6 +158,13 @@ def test_srvs_stand_in_the_order_of_their_numbers(page: Any) -> None:
     assert srvs == ["4.1.1", "4.2", "4.3", "4.6.1", "4.8.1", "4.8.2", "4.10"]
 
 
+def test_groups_stand_in_the_order_of_their_numbers_then_of_their_names(record: RunRecord) -> None:
+    ttm = ["Security: S1SP", "11 Firmware management", "Migration files", "2 Prepayment"]
+    for groups in (ttm, ttm[::-1]):
+        labels = [row.label for row in make_grid(record, {}, groups).groups if row.label in ttm]
+        assert labels == ["2 Prepayment", "11 Firmware management", "Migration files", "Security: S1SP"]
+
+
 def test_a_group_of_the_ttm_without_a_planned_test_is_shown_as_such(page: Any) -> None:
     assert "nothing planned" in page.xpath("string(//tbody[@data-group='Alerts'])")
 
@@ -286,8 +294,8 @@ FLAGS = (
 )  # fmt: skip
 
 
-def in_browser(path: Path, address: str, profile: Path) -> Any:
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", f"{path.as_uri()}{address}"]
+def in_browser(path: Path, address: str, profile: Path, *more: str) -> Any:
+    command = [str(CHROMIUM), *FLAGS, *more, f"--user-data-dir={profile}", f"{path.as_uri()}{address}"]
     result = subprocess.run(command, capture_output=True, timeout=60, check=True)
     return html.fromstring(result.stdout)
 
@@ -311,6 +319,19 @@ def test_a_click_on_a_cell_leads_to_its_tests_and_their_evidence(
     assert "device failure" in opened
     assert "firmware 4.02.11" in opened, "what was tested"
     assert "call failed 0.25 s" in opened
+
+
+MEASURE = """<script>document.body.dataset.wide = [...document.querySelectorAll("html, .card")]
+  .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.innerText.slice(0, 40)).join("; ");</script>"""
+
+
+@browser
+@pytest.mark.parametrize("width", [1400])
+def test_nothing_sticks_out_of_the_page_or_of_its_card(text: str, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "heatmap.html"
+    path.write_text(text.replace("</body>", f"{MEASURE}</body>"))
+    shown = in_browser(path, "", tmp_path / "profile", f"--window-size={width},900")
+    assert shown.body.get("data-wide") == ""
 
 
 @browser
