@@ -95,7 +95,7 @@ def expect_flow(evidence: EvidenceLog, when: str, used: Consumption, *, flows: b
     """What was wanted flowed, or nothing did."""
     low = used.wanted * (1 - ACCURACY) if flows else Decimal(0)
     high = used.wanted * ((1 + ACCURACY) if flows else LEAK)
-    evidence.expect_between(f"what flowed {when}", found=used.flowed, low=low, high=high)
+    evidence.expect_between(f"what flowed {when}, Wh or m3", found=used.flowed, low=low, high=high)
 
 
 def expect_bought(evidence: EvidenceLog, meter: Meter, used: Consumption, amount: Decimal) -> None:
@@ -103,7 +103,8 @@ def expect_bought(evidence: EvidenceLog, meter: Meter, used: Consumption, amount
     assert amount < used.wanted, "the demand does not use the credit up"
     low = amount * (1 - ACCURACY) - step_of(meter)
     high = amount * (1 + ACCURACY) + 2 * step_of(meter)
-    evidence.expect_between("what flowed until the supply was cut", found=used.flowed, low=low, high=high)
+    what = "what flowed until the supply was cut, Wh or m3"
+    evidence.expect_between(what, found=used.flowed, low=low, high=high)
 
 
 def charge(meter: Meter, consume: Consume, duration: timedelta) -> tuple[Consumption, int]:
@@ -132,7 +133,7 @@ def expect_charge(
     used, charged = charge(meter, consume, duration)
     expect_flow(evidence, "as asked", used)
     low, high = used.flowed * (1 - ACCURACY), used.flowed * (1 + ACCURACY)
-    evidence.expect_between("what the meter counted", found=used.registered, low=low, high=high)
+    evidence.expect_between("what the meter counted, Wh or m3", found=used.registered, low=low, high=high)
     due = cost(meter, used.registered, price)
     expect_due(evidence, meter, charged, due, dearest=price, what=f"charged at {price} millipence/kWh")
     return used

@@ -39,6 +39,13 @@ def step_of(quantity: str) -> Decimal:
     return Decimal("0.001") if quantity == "gas_volume" else Decimal(1)
 
 
+def unit_of(quantity: str) -> str:
+    """What it is counted in."""
+    if quantity == "gas_volume":
+        return "m3"
+    return "varh" if quantity.startswith("reactive") else "Wh"
+
+
 def flowed(bench: Bench, meter: Device) -> Quantities:
     """What the bench's reference meters have counted of what the meter counts."""
     flow = bench.reference()
@@ -91,7 +98,19 @@ def expect_counted(
     for name, value in found.items():
         true, step = reference[name], step_of(name)
         margin = step + true * part
-        evidence.expect_between(f"{what}: {name}", found=value, low=true - margin, high=true + margin)
+        evidence.expect_between(
+            f"{what}: {name}, {unit_of(name)}", found=value, low=true - margin, high=true + margin
+        )
+
+
+def expect_sum(
+    evidence: EvidenceLog, profile: str, quantity: str, found: Decimal, registered: Decimal
+) -> None:
+    """What the half hours of a profile add up to is what the meter's register moved by."""
+    what = (
+        f"{quantity}, {unit_of(quantity)}: {profile} adds up to (found) what the register moved by (expected)"
+    )
+    evidence.expect(what, found=found, expected=registered)
 
 
 def half_hours(after: datetime, until: datetime) -> list[datetime]:

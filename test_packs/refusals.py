@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from harness.domain.instruments import Body, Device, EvidenceLog, LabClock, ServiceResponse, ServiceUser
+from harness.domain.instruments import (
+    Body,
+    Device,
+    EvidenceLog,
+    Forgery,
+    LabClock,
+    ServiceResponse,
+    ServiceUser,
+)
 from harness.domain.words import DeviceType, UserRole
 from test_packs.arrange import Unchanged
 
@@ -18,6 +26,12 @@ class Ask:
 
     srv: str
     body: Body = None
+
+
+def words(forgery: Forgery) -> str:
+    """What is wrong with a request on purpose: ``signature broken, command variant 8``."""
+    wrong = {name: value for name, value in asdict(forgery).items() if value not in {"", None}}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wrong.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,13 +109,19 @@ class Link:
         return user
 
     def _number(self, forgery: Forgery, user: User, counter: Held) -> int:
+        accepted = self._accepted.get(user.eui, 0)
         match forgery.counter:
             case "":
                 return counter.next()
-            case "replayed":
-                return self._accepted.get(user.eui, 1)
-            case "lowered":
-                return max(1, self._accepted.get(user.eui, 1) - _LONG_AGO)
+            case "replayed" if accepted:
+                return accepted
+            case "lowered" if accepted > _LONG_AGO:
+                return accepted - _LONG_AGO
+            case "replayed" | "lowered" as how:  # what would go out is a good counter, or none at all
+                raise UsageError(
+                    f"no counter of {user.eui} can be {how}: the last that the DCC accepted is {accepted}",
+                    remedy="have an honest request of that User accepted first",
+                )
             case other:
                 raise UsageError(f"no such forgery of a counter: {other!r}")
 

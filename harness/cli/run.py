@@ -155,7 +155,8 @@ def show(summary: dict[str, Any], folder: Path) -> None:
     ttm = summary["ttm"]
     tell(
         f"TTM: {ttm['covered']} of {ttm['requirements']} requirements covered, "
-        f"{ttm['passed']} passed, {ttm['failed']} failed, {ttm['uncovered']} uncovered"
+        f"{ttm['passed']} passed, {ttm['failed']} failed, {ttm['incomplete']} incomplete, "
+        f"{ttm['uncovered']} uncovered"
     )
     if count := summary["strays"]["count"]:
         tell(f"DCC messages that nobody waited for: {count}, in {folder / 'dcc' / 'strays.jsonl'}")

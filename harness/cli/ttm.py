@@ -96,7 +96,7 @@ def coverage(run: Path, allure: Path | None, part: Part, file: Path, *, as_json:
         counts = {"total": found.total, **found.groups}
         answer_json({name: asdict(each) for name, each in counts.items()} | {"suspect": found.suspect})
         return ExitCode.GOOD
-    columns = ("requirements", "covered", "passed", "failed", "uncovered")
+    columns = ("requirements", "covered", "passed", "failed", "incomplete", "uncovered")
 
     def row(name: str, counts: Counts) -> tuple[object, ...]:
         return (name, *(getattr(counts, column) for column in columns))

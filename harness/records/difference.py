@@ -47,13 +47,25 @@ def show(value: Any) -> str:
         case datetime():
             return moment(value).replace(".000000", "") if value.tzinfo else f"{value.isoformat()} (no zone)"
         case Decimal():
-            return str(value)
+            return _digits(value)
         case Mapping():
             return "{" + ", ".join(f"{show(name)}: {show(item)}" for name, item in value.items()) + "}"
         case list() | tuple():
             return "[" + ", ".join(show(item) for item in value) + "]"
         case _:
             return repr(value)
+
+
+def _digits(value: Decimal) -> str:
+    """A number as it was told; a quotient, which nobody told, to the digits that somebody reads.
+
+    >>> _digits(Decimal("0.025041")), _digits(Decimal(5857) / 3), _digits(Decimal(1) / 3000)
+    ('0.025041', '1952.333', '0.000333')
+    """
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= -9:  # no device tells so many decimals
+        return str(value)
+    return f"{value:.3f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 def shorten(value: Any, limit: int = LIMIT) -> str:

@@ -37,6 +37,9 @@ STATUS: Mapping[str, str] = {
     Outcome.DESCOPED: "skipped",
 }
 
+WORDS = {outcome: outcome.replace("_", " ") for outcome in Outcome} | {Outcome.DESCOPED: "de-scoped"}
+"""Outcomes as people read them; labels have them as our files do."""
+
 CATEGORIES = [
     {
         "name": "Lab fault: the attempt was blocked",
@@ -53,7 +56,7 @@ CATEGORIES = [
     {
         "name": "De-scoped with approval",
         "matchedStatuses": ["skipped"],
-        "messageRegex": r"(?s)\[descoped\].*",
+        "messageRegex": r"(?s)\[de-scoped\].*",
     },
     {"name": "Not run", "matchedStatuses": ["skipped"]},
 ]
@@ -111,7 +114,7 @@ def _without_attempt(record: RunRecord, test: PlannedTest) -> dict[str, Any]:
     return _base(test) | {
         "uuid": identity(record.plan, f"{test.id}:{outcome}"),
         "status": STATUS[outcome],
-        "statusDetails": {"message": f"[{outcome}] {record.reason(test.id)}"},
+        "statusDetails": {"message": f"[{WORDS[outcome]}] {record.reason(test.id)}"},
         "start": after,
         "stop": after,
         "labels": _labels(test, outcome),

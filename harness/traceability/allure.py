@@ -68,16 +68,23 @@ def read_outcomes(folder: Path, phase: str = "") -> list[TestOutcome]:
 def _order(result: Mapping[str, Any], labels: Mapping[str, list[str]], outcome: TestOutcome) -> _Order:
     number = labels.get("attempt", ["0"])[0]
     descoped = outcome.outcome is Outcome.DESCOPED
-    return descoped, int(number) if number.isdecimal() else 0, int(result.get("start") or 0)
+    return descoped, int(number) if number.isdecimal() else 0, result.get("start") or 0
 
 
 def _load(file: Path) -> Mapping[str, Any]:
     try:
         result = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}", remedy="copy it again") from None
     if not isinstance(result, dict):
         raise ConfigurationError(f"{file} is no Allure result", remedy="copy it again")
+    labels, start = result.get("labels") or [], result.get("start") or 0
+    if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
+        raise ConfigurationError(f"{file}: its labels are no list of name and value", remedy="copy it again")
+    if not isinstance(start, int):
+        raise ConfigurationError(
+            f"{file}: it starts at {start!r}, not at a millisecond", remedy="copy it again"
+        )
     return result
 
 

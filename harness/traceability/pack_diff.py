@@ -80,7 +80,7 @@ def _header(old: Pack, new: Pack) -> Iterator[tuple[str, str, str]]:
 def _said(pack: Pack) -> Iterator[tuple[str, str]]:
     yield "title", pack.title
     yield "version", pack.version
-    yield "kind", pack.kind
+    yield "kind", pack.kind.replace("_", " ")
     yield "Capability Release", pack.release
     yield "Test Phase", pack.test_phase
     yield "installation types", ", ".join(sorted(pack.installation_types))

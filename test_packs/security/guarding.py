@@ -16,7 +16,7 @@ from harness.domain.events import Event
 from harness.domain.instruments import Body, Device, Forgery, ServiceResponse
 from harness.domain.words import DeviceType
 from test_packs.arrange import Served, added_rows
-from test_packs.refusals import Ask, Doorkeeper
+from test_packs.refusals import Ask, Doorkeeper, words
 
 _AFTER: Final = timedelta(minutes=2)  # in which what was refused might still be done
 
@@ -54,7 +54,7 @@ class Guard:
         response = self.door.user.request(
             ask.srv, device, ask.body, role=self.door.role(device), forgery=forgery
         )
-        self.door.refused(what or forgery.alteration or forgery.signature, response)
+        self.door.refused(what or words(forgery), response)
         return response
 
     def request(self, srv: str, device: Device, body: Body, **wrongly: Any) -> ServiceResponse:

@@ -28,7 +28,7 @@ def test_what_is_not_posted_as_xml_to_a_service_is_refused(
     guard: Guard, meter: Meter, adversary: Adversary, evidence: EvidenceLog
 ) -> None:
     """An honest request, sent as text, to another path, or by another method: not taken."""
-    request = guard.refused(meter, _stale()).sent
+    request = _stale(guard, meter)
     with guard.unharmed(meter):
         for what, answer in (
             ("as text", adversary.post(request, headers={"Content-Type": "text/plain"})),
@@ -64,7 +64,7 @@ def test_one_request_cannot_hide_in_another(
     guard: Guard, meter: Meter, adversary: Adversary, evidence: EvidenceLog
 ) -> None:
     """Two lengths, a length and chunks, a line end in a header, endless headers: no request comes of them."""
-    stale = guard.refused(meter, _stale()).sent
+    stale = _stale(guard, meter)
     hidden = f"{_HEAD}Content-Length: {len(stale)}\r\n\r\n".encode() + stale
     with guard.unharmed(meter):
         for what, head in (
@@ -97,7 +97,7 @@ def test_requests_that_come_on_end_are_judged_each(
     guard: Guard, meter: Meter, adversary: Adversary, evidence: EvidenceLog
 ) -> None:
     """Pipelining: three requests under an old counter in one go: each is refused by itself, and none done."""
-    stale = guard.refused(meter, _stale()).sent
+    stale = _stale(guard, meter)
     whole = f"{_HEAD}Content-Length: {len(stale)}\r\n\r\n".encode() + stale
     last = whole.replace(b"Content-Length", b"Connection: close\r\nContent-Length", 1)
     with guard.unharmed(meter):
@@ -106,6 +106,7 @@ def test_requests_that_come_on_end_are_judged_each(
         evidence.expect("admitted", found=answers.count(b"ResponseCode>I"), expected=0)
 
 
-def _stale() -> Forgery:
+def _stale(guard: Guard, meter: Meter) -> bytes:
     """A request that is right but for its counter: whoever takes it, does not look at that either."""
-    return Forgery(counter="lowered")
+    guard.honest(meter)  # a counter that the DCC has seen: to a lab that never sent one, none is old
+    return guard.refused(meter, Forgery(counter="lowered")).sent

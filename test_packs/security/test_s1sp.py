@@ -38,6 +38,7 @@ def test_the_s1sp_does_a_request_once(
 ) -> None:
     """The same countersigned request twice, and one under an old counter: refused by the S1SP as well."""
     role = guard.door.role(meter)
+    guard.honest(meter)  # a counter that the DCC has seen
     with guard.unharmed(meter):
         again = adversary.pass_by_the_gateway(meter, "4.18", role=role, how="again")
         evidence.expect("done again", found=again.done, expected=False)

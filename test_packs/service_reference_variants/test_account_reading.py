@@ -90,8 +90,9 @@ def test_balances_and_debts_are_those_of_the_moment(
     after = served("4.3", meter)
     expect_content(evidence, "balances and debts", after, _due(meter))
     for element in ("MeterBalance", "TimeDebtRegister1"):
-        fell = before.integer(element) - after.integer(element)
-        evidence.expect(f"{element} has fallen", found=fell > 0, expected=True)
+        held = before.integer(element)
+        what = f"{element}, fallen, millipence"
+        evidence.expect_between(what, found=after.integer(element), low=0, high=held - 1)
 
 
 @pytest.mark.srv("4.18")
@@ -139,8 +140,10 @@ def test_the_balance_is_told_as_of_the_reading_while_it_falls(
         clock.sleep(QUARTER)
         before = meter.read("meter_balance")
         told = served("4.18", meter).integer("MeterBalance")
-        evidence.expect_between("the balance", found=told, low=meter.read("meter_balance"), high=before)
-        evidence.expect("the balance is below the last", found=told < last, expected=True)
+        now = meter.read("meter_balance")
+        evidence.expect_between("the balance, millipence", found=told, low=now, high=before)
+        low = min(now, last - 1)  # where the balance stands still, too
+        evidence.expect_between("the balance, below the last, millipence", found=told, low=low, high=last - 1)
         last = told
     demand(meter, bench, on=False)
 

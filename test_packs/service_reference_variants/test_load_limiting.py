@@ -105,7 +105,8 @@ def test_the_supply_is_cut_when_the_limit_is_passed_for_its_period(
     bench.load(1_000)
     press_enable(bench, clock, esme)
     _expect_supply(evidence, esme, "enabled by the consumer", SupplyState.ENABLED)
-    evidence.expect("power drawn", found=esme.read("active_power_import") > 0, expected=True)
+    drawn = esme.read("active_power_import")
+    evidence.expect_between("power drawn, W", found=drawn, low=1, high=2_000)
 
 
 def _expect_supply(evidence: EvidenceLog, esme: Esme, when: str, state: SupplyState) -> None:

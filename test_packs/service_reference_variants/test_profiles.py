@@ -21,6 +21,7 @@ from test_packs.metering import (
     by_half_hours,
     counted,
     expect_counted,
+    expect_sum,
     half_hours,
     let_flow,
     log_period,
@@ -99,8 +100,8 @@ def _expect_profile(
     for end, values in rows:
         expect_counted(evidence, rig, f"half hour to {end:%H:%M}", values, reference[end])
     for quantity in profile.places:
-        total = sum(values[quantity] for _, values in rows)
-        evidence.expect(f"sum of {quantity}", found=total, expected=registered[quantity])
+        total = sum((values[quantity] for _, values in rows), Decimal(0))
+        expect_sum(evidence, "the profile", quantity, total, registered[quantity])
 
 
 def _check(
@@ -185,7 +186,7 @@ def test_the_import_profile_has_no_gap_after_a_power_cut(
     registered = since(before, counted(meter))
     for quantity in profile.places:
         total = sum((values[quantity] for _, values in rows), Decimal(0))
-        evidence.expect(f"sum of {quantity}", found=total, expected=registered[quantity])
+        expect_sum(evidence, "the profile", quantity, total, registered[quantity])
         reference = {quantity: flows[quantity] + more[quantity]}
         expect_counted(evidence, rig, "sum of the rows", {quantity: total}, reference)
 

@@ -24,7 +24,7 @@ from harness.domain.instruments import (
 from harness.domain.words import DeviceType, UserRole
 from test_packs.arrange import Served, prepaying
 from test_packs.estate import UNKNOWN_DEVICE, synchronised
-from test_packs.refusals import Ask, Doorkeeper
+from test_packs.refusals import Ask, Doorkeeper, words
 
 pytestmark = pytest.mark.functional_group("Refusals")
 
@@ -246,7 +246,7 @@ def test_the_hub_is_asked_rightly_or_not_at_all(
             door.refused("a role that is not eligible", response, NOT_ELIGIBLE)
             for forgery in (Forgery(signature="broken"), Forgery(counter="replayed")):
                 response = user.request(ask.srv, ch, ask.body, forgery=forgery)
-                door.refused(f"{forgery}", response)
+                door.refused(words(forgery), response)
             response = user.request(ask.srv, _STRANGER, ask.body, role=UserRole.IS)
             door.refused("an unknown device", response, UNKNOWN_DEVICE)
         for wrong in ({"JoinTimePeriod": 3_601}, {"InstallCode": "0123456789"}):

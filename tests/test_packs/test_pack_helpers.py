@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device_drivers.dcc.tree import body_element
+from harness.domain.instruments import Forgery
+from harness.domain.misuse import Alteration
 from harness.domain.words import DeviceType
+from harness.records.evidence import AttemptEvidence
 from test_packs.arrange import added_rows
+from test_packs.metering import expect_sum
 from test_packs.prepayment import configuration, debt
+from test_packs.refusals import words
 from test_packs.tariffs import Switch, Tariff, all_day
 
 SCHEMA = Path(__file__).parents[2] / ".." / "shared" / "spec" / "schemas" / "DUIS_V5.4.xsd"
@@ -30,6 +36,29 @@ SCHEMA = Path(__file__).parents[2] / ".." / "shared" / "spec" / "schemas" / "DUI
 )
 def test_a_log_tells_what_it_gained(before: str, after: str, added: str) -> None:
     assert added_rows(before, after) == tuple(added)
+
+
+@pytest.mark.parametrize(
+    ("forgery", "told"),
+    [
+        (Forgery(counter="lowered"), "counter lowered"),
+        (Forgery(signature="broken", command_variant=8), "signature broken, command variant 8"),
+        (Forgery(alteration=Alteration.ENTITY), f"alteration {Alteration.ENTITY}"),
+    ],
+)
+def test_a_check_says_what_is_wrong_with_a_request(forgery: Forgery, told: str) -> None:
+    assert words(forgery) == told
+
+
+def test_a_profile_that_is_not_what_the_register_moved_by_names_both(tmp_path: Path) -> None:
+    evidence = AttemptEvidence(tmp_path / "evidence")
+    with pytest.raises(AssertionError) as raised:
+        expect_sum(evidence, "the profile", "active_import", Decimal(1530), Decimal(0))
+    evidence.close()
+    assert str(raised.value) == (
+        "active_import, Wh: the profile adds up to (found) what the register moved by (expected): "
+        "expected 0, found 1530"
+    )
 
 
 class _Meter:

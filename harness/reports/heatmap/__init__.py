@@ -19,7 +19,7 @@ from harness.records.strays import MESSAGES, read_strays
 from harness.reports.coverage import coverage_of
 from harness.reports.heatmap.details import EvidencePack, tests_of
 from harness.reports.heatmap.grid import make_grid
-from harness.traceability.coverage import Coverage, Status
+from harness.traceability.coverage import Status
 
 SYMBOLS = {"passed": "✓", "failed": "✕", "blocked": "◆", "not_run": "○", "descoped": "⊘", "none": ""}
 WORDS = {
@@ -54,7 +54,7 @@ def _page(record: RunRecord, lab: Lab) -> str:
     jinja.filters["script_json"] = script_json
     coverage = coverage_of(record, lab)
     names = {srv: row.name for srv, row in lab.catalogue.items()}
-    grid = make_grid(record, names, _srvs_by_group(coverage))
+    grid = make_grid(record, names, coverage.groups)
     return jinja.get_template("page.html").render(
         record=record,
         plan=record.plan,
@@ -74,13 +74,6 @@ def _page(record: RunRecord, lab: Lab) -> str:
         symbols=SYMBOLS,
         words=WORDS,
     )
-
-
-def _srvs_by_group(coverage: Coverage) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {group: [] for group in coverage.groups}
-    for row in coverage.rows:
-        groups[row.requirement.functional_group] += [row.requirement.srv] if row.requirement.srv else []
-    return groups
 
 
 def script_json(value: Any) -> Any:

@@ -106,23 +106,20 @@ class _Tests:
         return Row(key, label, name, tuple(map(self.tally, cells)), self.tally(places), tuple(rows))
 
 
-def make_grid(record: RunRecord, names: Mapping[str, str], ttm: Mapping[str, Iterable[str]]) -> Grid:
-    """The heatmap of a run; ``names`` gives the name of each SRV, ``ttm`` the SRVs of each functional group.
+def make_grid(record: RunRecord, names: Mapping[str, str], ttm: Iterable[str]) -> Grid:
+    """The heatmap of a run; ``names`` gives the name of each SRV, ``ttm`` the functional groups of the TTM.
 
-    A functional group of the TTM for which nothing was planned has a row as well, and it is empty.
+    Groups stand by number, then name: each has its place, whatever was planned. A functional group of the TTM
+    for which nothing was planned has a row as well, and it is empty.
     """
     columns = tuple(_columns(record.plan))
     tests = _Tests(record, columns)
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {group: [] for group in ttm}
     for place, test in enumerate(tests.tests):
         groups.setdefault(test.functional_group, []).append(place)
-    srvs = {group: _srvs(tests, places) for group, places in groups.items()}
-    srvs |= {group: set(ttm[group]) or {NO_SRV} for group in ttm if group not in groups}
-    ordered = sorted(srvs, key=lambda group: (min(map(_order, srvs[group])), group))
     rows = [
-        tests.row(f"g{at}", group, "", of_group, _srv_rows(tests, f"g{at}", of_group, names))
-        for at, group in enumerate(ordered)
-        for of_group in [groups.get(group, [])]
+        tests.row(f"g{at}", group, "", groups[group], _srv_rows(tests, f"g{at}", groups[group], names))
+        for at, group in enumerate(sorted(groups, key=_group_order))
     ]
     return Grid(columns, tuple(rows), tests.row("all", "All functional groups", "", range(len(tests.tests))))
 
@@ -140,6 +137,12 @@ def _srvs(tests: _Tests, places: Iterable[int]) -> set[str]:
 def _order(srv: str) -> tuple[tuple[int, ...], str]:
     """SRVs in the order of their numbers: 4.2 before 4.10; what has no number comes last."""
     return tuple(int(part) for part in re.findall(r"\d+", srv)) or (10**6,), srv
+
+
+def _group_order(group: str) -> tuple[int, str]:
+    """Functional groups in the order of the numbers that they begin with; what has none comes last."""
+    number = re.match(r"\d+", group)
+    return int(number[0]) if number else 10**6, group
 
 
 def column_key(test: PlannedTest) -> str:

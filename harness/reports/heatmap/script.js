@@ -60,20 +60,27 @@ function told_of(test) {
   return [...Object.values(own), ...attempts.flatMap((attempt) => Object.values(attempt))].join(" ").toLowerCase();
 }
 
+const none = (title) => ({ title, sub: "the address of the page asks for it", places: [] });
+
+function address() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return location.hash.slice(1); }
+}
+
 function chosen() {
-  const [kind, value] = [...decodeURIComponent(location.hash.slice(1)).split(/=(.*)/s), ""];
+  const [kind, value] = [...address().split(/=(.*)/s), ""];
   const all = tests.map((_, place) => place);
   if (kind === "cell") {
     const comma = value.indexOf(",");
     const [row, column] = [value.slice(0, comma), value.slice(comma + 1)];
     const line = document.querySelector(`tr[data-row="${CSS.escape(row)}"]`);
     const cell = line?.querySelector(`td[data-column="${CSS.escape(column)}"]`);
-    if (!cell?.dataset.tests) return null;
+    if (!cell) return none(`There is no cell “${value}”`);
+    if (!cell.dataset.tests) return none("Nothing is planned in this cell");
     const group = line.closest("[data-group]")?.dataset.group;
     const name = line.classList.contains("srv") ? `${group}: ${line.cells[0].innerText.trim()}` : group || "All functional groups";
     return { title: name, sub: column === "all" ? "all DMCs" : column.replace("/", " · "), places: cell.dataset.tests.split(" ").map(Number), link: cell.firstElementChild };
   }
-  if (kind === "test") return tests[value] ? { title: tests[value].title, sub: tests[value].entry, places: [Number(value)] } : null;
+  if (kind === "test") return tests[value] ? { title: tests[value].title, sub: tests[value].entry, places: [Number(value)] } : none(`There is no test “${value}”`);
   if (kind === "ttm") return { title: `Requirement ${value}`, sub: "all tests that name it", places: all.filter((place) => tests[place].ttm.includes(value)) };
   if (kind === "find") {
     const words = value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -81,6 +88,7 @@ function chosen() {
     return { title: `Tests with “${value}”`, sub: "whole run", places };
   }
   if (kind === "outcome") {
+    if (value !== "all" && !WORDS[value]) return none(`There is no outcome “${value}”`);
     const places = all.filter((place) => value === "all" || tests[place].outcome === value);
     return { title: value === "all" ? "All planned tests" : `Tests: ${WORDS[value]}`, sub: "whole run", places };
   }
@@ -177,8 +185,21 @@ function evidence_nodes(found) {
   });
   draw("overview");
   const files = found.files.map((name) => make("li", {}, make("a", { href: path(found.folder, name) }, name)));
-  return [...about_nodes(found), make("div", { class: "filter", role: "group", "aria-label": "Steps shown" }, ...buttons), list,
+  return [go_node(found, list, buttons[0]), ...about_nodes(found), make("div", { class: "filter", role: "group", "aria-label": "Steps shown" }, ...buttons), list,
     make("div", { class: "fine" }, "Other files: ", make("ul", { class: "chips" }, ...files)), ...trace_nodes(found)];
+}
+
+/* Leads past what went well, to the check that a test failed at. */
+function go_node(found, list, overview) {
+  if (!found.steps.some((step) => step.held === false)) return "";
+  const button = make("button", { type: "button", class: "go" }, "✕ Go to the failed check");
+  button.addEventListener("click", () => {
+    overview.click();
+    const broke = list.querySelector(".broke");
+    broke.scrollIntoView({ block: "center" });
+    broke.focus({ preventScroll: true });
+  });
+  return button;
 }
 
 const path = (folder, name) => `${folder}/${name}`.split("/").map(encodeURIComponent).join("/");
@@ -205,7 +226,7 @@ function step_node(step, folder) {
   const after = `+${(step.after / 1000).toFixed(3)}`;
   const tip = `${step.at}${step.lab ? `\nlab time ${step.lab}` : ""}`;
   const source = step.source || { expect: "check", note: "test", file: "file" }[step.kind] || "";
-  return make("li", { class: step.held === false ? "broke" : null }, make("span", { class: "at", title: tip }, after), make("span", { class: "from", title: source }, source), step_content(step, folder));
+  return make("li", step.held === false ? { class: "broke", tabindex: -1 } : {}, make("span", { class: "at", title: tip }, after), make("span", { class: "from", title: source }, source), step_content(step, folder));
 }
 
 function step_content(step, folder) {

@@ -88,6 +88,14 @@ def test_a_second_run_goes_on_where_the_first_stopped(open_dcc: Callable[..., An
     assert RequestId.parse(again.send("4.1.1").request_id).counter > first.counter
 
 
+@pytest.mark.parametrize("how", ["replayed", "lowered"])
+def test_no_counter_is_old_to_a_dcc_that_has_accepted_none(dcc: Any, how: str) -> None:
+    with pytest.raises(UsageError, match=rf"can be {how}: .* accepted is 0 \(have an honest request"):
+        dcc.send("4.1.1", counter=how)
+    assert dcc.code("4.1.1") == "I99"
+    assert dcc.code("4.1.1", counter=how) == "E100"
+
+
 def test_a_gateway_that_is_gone_is_a_lost_link(dcc: Any) -> None:
     dcc.link.disconnect()
     dcc.gateway_server.close()

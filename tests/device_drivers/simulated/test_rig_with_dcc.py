@@ -159,6 +159,7 @@ def test_a_rig_that_is_opened_again_is_reached_at_once(started: Started) -> None
 
 
 def test_a_replayed_request_never_reaches_the_meter(rig: RigInHand) -> None:
+    assert rig.user.request("4.18", rig.devices[ESME]).success
     before = rig.devices[ESME].snapshot()
     response = rig.user.request("7.2", rig.devices[ESME], forgery=Forgery(counter="replayed"))
     assert not response.success

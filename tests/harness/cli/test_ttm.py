@@ -97,6 +97,22 @@ def test_a_suspect_requirement_is_named_by_coverage(do: Do, tmp_path: Path) -> N
     assert set(group) == {"total", "1 Product management", "suspect"}
 
 
+def test_covered_is_passed_and_failed_and_incomplete(do: Do, tmp_path: Path) -> None:
+    results = tmp_path / "allure-results"
+    results.mkdir()
+    labels = {"ttm": "TTM-1.1.1-E-01", "dmc": "d", "release": "IOC", "deviceType": "ESME"}
+    told = [{"name": name, "value": value} for name, value in labels.items()]
+    for test, status in (("a", "passed"), ("b", "broken")):
+        result = {"status": status, "historyId": test, "labels": told}
+        (results / f"{test}-result.json").write_text(json.dumps(result))
+    lines = [
+        [cell.strip() for cell in line.split("│")]
+        for line in do("coverage", "--allure", results)[1].splitlines()
+    ]
+    (counts,) = (line[2:-1] for line in lines if line[1:2] == ["all"])
+    assert counts[1:5] == ["1", "0", "0", "1"], "covered, passed, failed, incomplete"
+
+
 @pytest.mark.parametrize("name", ["out.csv", "out.xlsx"])
 def test_the_matrix_goes_out_and_comes_in_again_the_same(small: Do, tmp_path: Path, name: str) -> None:
     before = (tmp_path / "ttm.csv").read_bytes()

@@ -89,6 +89,15 @@ def test_a_reading_between_its_limits_holds_and_one_outside_does_not(evidence: A
     assert [step["held"] for step in read_steps(evidence.folder)] == [True, False]
 
 
+def test_a_quotient_is_told_to_a_few_digits_and_kept_with_all(evidence: AttemptEvidence) -> None:
+    true = Decimal(5857) / 3
+    with pytest.raises(
+        AssertionError, match=r"^import, Wh: expected 1951\.333 to 1953\.333, found 0\.0250412$"
+    ):
+        evidence.expect_between("import, Wh", found=Decimal("0.0250412"), low=true - 1, high=true + 1)
+    assert str(true - 1) in (evidence.folder / "steps.jsonl").read_text()
+
+
 def test_values_of_two_kinds_that_look_alike_are_told_apart(evidence: AttemptEvidence) -> None:
     with pytest.raises(AssertionError, match=r"expected 1 \(str\), found 1 \(int\)"):
         evidence.expect("code", found=1, expected="1")

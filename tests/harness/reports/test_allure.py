@@ -154,8 +154,8 @@ def test_what_was_not_run_or_descoped_gives_its_reason(results: Results, record:
     for test in record.tests(Outcome.NOT_RUN, Outcome.DESCOPED):
         last = results[test.id][-1]
         if last["status"] == "skipped":
-            outcome = record.outcome(test.id)
-            assert last["statusDetails"]["message"] == f"[{outcome}] {record.reason(test.id)}"
+            word = {Outcome.NOT_RUN: "not run", Outcome.DESCOPED: "de-scoped"}[record.outcome(test.id)]
+            assert last["statusDetails"]["message"] == f"[{word}] {record.reason(test.id)}"
         else:
             assert last["status"] == "unknown"
             assert last["statusDetails"]["message"].endswith("started and never ended")

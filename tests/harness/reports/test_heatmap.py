@@ -23,6 +23,7 @@ from harness.records.journal import Journal
 from harness.records.plan import Plan
 from harness.records.run import RunRecord, read_run
 from harness.reports import heatmap, summary
+from harness.reports.heatmap.grid import make_grid
 
 NUMBERS = ("planned", "run", "passed", "failed", "blocked", "not-run", "descoped")
 
@@ -157,8 +158,28 @@ def test_srvs_stand_in_the_order_of_their_numbers(page: Any) -> None:
     assert srvs == ["4.1.1", "4.2", "4.3", "4.6.1", "4.8.1", "4.8.2", "4.10"]
 
 
+def test_groups_stand_in_the_order_of_their_numbers_then_of_their_names(record: RunRecord) -> None:
+    ttm = ["Security: S1SP", "11 Firmware management", "Migration files", "2 Prepayment"]
+    for groups in (ttm, ttm[::-1]):
+        labels = [row.label for row in make_grid(record, {}, groups).groups if row.label in ttm]
+        assert labels == ["2 Prepayment", "11 Firmware management", "Migration files", "Security: S1SP"]
+
+
 def test_a_group_of_the_ttm_without_a_planned_test_is_shown_as_such(page: Any) -> None:
     assert "nothing planned" in page.xpath("string(//tbody[@data-group='Alerts'])")
+
+
+def test_requirements_of_a_group_that_other_groups_tests_show_are_told_as_such(
+    fabricated: tuple[Path, Lab], tmp_path: Path
+) -> None:
+    folder, lab = fabricated
+    matrix = tmp_path / "ttm.csv"
+    matrix.write_text(lab.ttm.read_text().replace(",Supply,", ",Elsewhere,"))
+    (path,) = heatmap.render(folder, replace(lab, ttm=matrix))
+    page = html.fromstring(path.read_bytes())
+    assert "tests of other groups cover some" in page.xpath("string(//tbody[@data-group='Elsewhere'])")
+    assert "tests of other groups" not in page.xpath("string(//tbody[@data-group='Alerts'])")
+    assert page.xpath("string(//tbody[@data-group='Supply']/tr[1]/td[@class='ttm'])") == "–"
 
 
 def test_every_attempt_is_there_interrupted_and_blocked_ones_too(
@@ -286,8 +307,8 @@ FLAGS = (
 )  # fmt: skip
 
 
-def in_browser(path: Path, address: str, profile: Path) -> Any:
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", f"{path.as_uri()}{address}"]
+def in_browser(path: Path, address: str, profile: Path, *more: str) -> Any:
+    command = [str(CHROMIUM), *FLAGS, *more, f"--user-data-dir={profile}", f"{path.as_uri()}{address}"]
     result = subprocess.run(command, capture_output=True, timeout=60, check=True)
     return html.fromstring(result.stdout)
 
@@ -311,6 +332,43 @@ def test_a_click_on_a_cell_leads_to_its_tests_and_their_evidence(
     assert "device failure" in opened
     assert "firmware 4.02.11" in opened, "what was tested"
     assert "call failed 0.25 s" in opened
+    (go,) = listed[0].xpath(".//button[@class='go']")
+    assert go.text == "✕ Go to the failed check"
+
+
+@browser
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("#cell=nonsense", "There is no cell “nonsense”"),
+        ("#cell=%", "There is no cell “%”"),
+        ("#test=nonsense", "There is no test “nonsense”"),
+        ("#outcome=nonsense", "There is no outcome “nonsense”"),
+    ],
+)
+def test_an_address_that_names_nothing_is_told_so(
+    record: RunRecord, tmp_path: Path, text: str, address: str, told: str
+) -> None:
+    panel = in_browser(record.folder / "heatmap.html", address, tmp_path).get_element_by_id("panel")
+    assert panel.get("hidden") is None
+    assert told in panel.text_content()
+
+
+MEASURE = """<script>
+const wide = (box) => box.scrollWidth > box.clientWidth;
+const wider = [...document.querySelectorAll("html, .card")].filter(wide);
+document.body.dataset.wide = wider.map((box) => box.className || "page");
+</script>"""
+
+
+@browser
+@pytest.mark.parametrize("width", [1400, 500])  # no window of Chromium is narrower
+def test_nothing_sticks_out_of_the_page_or_of_its_card(text: str, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "heatmap.html"
+    path.write_text(text.replace("</body>", f"{MEASURE}</body>"))
+    shown = in_browser(path, "", tmp_path / "profile", f"--window-size={width},900")
+    assert shown.body.get("data-wide") == ""
+    assert len(shown.find_class("card")) == 4
 
 
 @browser

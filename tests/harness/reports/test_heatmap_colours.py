@@ -72,6 +72,10 @@ def test_text_on_a_cell_has_the_contrast_of_wcag_aa(state: str) -> None:
     assert contrast(colour(f"{state}-tint"), colour(f"{state}-ink")) >= 4.5
 
 
+def test_no_text_of_a_cell_is_paler_than_its_ink() -> None:
+    assert not re.search(r"\.cell[^{}]*\{[^}]*opacity", CSS)
+
+
 @pytest.mark.parametrize("matrix", [NORMAL, DEUTERANOPIA, PROTANOPIA], ids=["normal", "deutan", "protan"])
 @pytest.mark.parametrize("pair", list(combinations(STATES, 2)), ids="-".join)
 def test_the_strips_of_two_states_are_told_apart(pair: tuple[str, str], matrix: tuple[Rgb, Rgb, Rgb]) -> None:

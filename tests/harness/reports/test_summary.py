@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.cli.run import show
 from harness.domain.lab import Lab
 from harness.records.run import read_run
 from harness.reports.summary import render
@@ -27,7 +29,17 @@ def test_the_fields_of_the_contract_are_there(summary: dict[str, Any]) -> None:
     assert {"name", "version", "digest", "kind", "capability_release"} <= summary["packs"][0].keys()
     assert {"type", "model", "firmware", "device_id"} <= summary["rigs"][0]["devices"][0].keys()
     assert list(summary["counts"]) == ["planned", "passed", "failed", "blocked", "not_run", "descoped"]
-    assert {"requirements", "covered", "passed", "failed", "uncovered"} <= summary["ttm"].keys()
+    assert {"requirements", "covered", "passed", "failed", "incomplete", "uncovered"} <= summary["ttm"].keys()
+
+
+def test_the_last_line_of_a_run_adds_up(
+    summary: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(summary, tmp_path)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("TTM: ")]
+    covered, requirements, *parts, uncovered = map(int, re.findall(r"\d+", line))
+    assert parts == [summary["ttm"][name] for name in ("passed", "failed", "incomplete")]
+    assert (sum(parts), covered + uncovered) == (covered, requirements)
 
 
 def test_the_counts_are_those_of_its_own_list_of_tests(

@@ -111,6 +111,10 @@ def test_results_without_a_ttm_label_and_other_files_are_not_ours(tmp_path: Path
     [
         ("{", "cannot be read"),
         ("[]", "is no Allure result"),
+        ("[" * 100_000, "cannot be read: .*recursion"),
+        ('{"labels": ["x"]}', "its labels are no list of name and value"),
+        ('{"labels": 5}', "its labels are no list of name and value"),
+        ('{"start": "soon"}', "it starts at 'soon', not at a millisecond"),
         (
             '{"status": "passed", "labels": [{"name": "ttm", "value": "A"}]}',
             "no usable label or status: 'dmc'",

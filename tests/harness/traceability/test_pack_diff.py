@@ -71,6 +71,14 @@ def told(found: PackDiff) -> list[tuple[str, str, str, str, str]]:
     return [(test.kind, test.test, test.by, test.rationale, test.agreement) for test in found.tests]
 
 
+def test_a_kind_is_told_in_words(packs: Path) -> None:
+    shutil.copytree(packs, packs.parent / "old")
+    manifest = packs / "manifests" / "pack.yaml"
+    manifest.write_text(PACK.replace("functional", "service_reference_variant"))
+    found = pack_diff(load(packs.parent / "old"), load(packs))
+    assert ("kind", "functional", "service reference variant") in found.header
+
+
 def test_a_pack_does_not_differ_from_itself(packs: Path) -> None:
     assert pack_diff(load(packs), load(packs)).empty
 
