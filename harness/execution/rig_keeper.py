@@ -100,9 +100,12 @@ class RigKeeper:
     def ready(self) -> bool:
         """Whether the bound rig is ours, or never will be, so that an attempt may say so.
 
-        A rig that somebody else wants is given back first, and waited for.
+        A rig that somebody else wants is given back first, and waited for. One that was refused is not asked
+        for again before an attempt has said so.
         """
         self._keep_log_of(self._bound)
+        if self._refusal is not None:
+            return True
         if reason := self.tenancy.wanted_back():
             self.trace.event("lease", f"wanted back: {reason}")
             self.close()

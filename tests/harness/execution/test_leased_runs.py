@@ -60,6 +60,26 @@ def test_a_run_that_will_not_wait_goes_on_without_the_rig_and_says_who_has_it(be
 
 
 @pytest.mark.parametrize("how", ["maintenance", "reservation"])
+def test_a_run_that_waits_for_a_while_ends_where_no_rig_is_to_be_had_by_then(bench, how: str) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    bench.write_tests(MANY.format(count=2, seconds=0))
+    with bench.pool("ann") as pool:
+        for rig in ("ioc-1", "ioc-2"):
+            if how == "maintenance":
+                pool.leases.maintain(rig, "a new probe")
+            else:
+                now = datetime.now(UTC)
+                pool.leases.reserve(rig, now, now + timedelta(hours=1), "a new probe")
+        code, output = bench.run("-n", "rigs", "--wait=1")
+    assert code != 0, output
+    assert set(bench.outcomes().values()) <= {"blocked", "not_run"}
+    messages = {a.message for each in bench.record().attempts.values() for a in each}
+    assert messages
+    assert all("waited 1 s" in message and "a new probe" in message for message in messages)
+
+
+@pytest.mark.parametrize("how", ["maintenance", "reservation"])
 def test_a_rig_that_a_person_wants_is_given_back_after_the_test_in_hand(bench, how: str) -> None:
     from datetime import UTC, datetime, timedelta
 
