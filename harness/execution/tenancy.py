@@ -65,7 +65,7 @@ class Tenancy:
         if self._opened_pool is None:
             from harness.rigs.pool import Pool
 
-            self._opened_pool = Pool(self._lab, self._owner)
+            self._opened_pool = Pool(self._lab, self._owner, hands_on=False)
         return self._opened_pool
 
     @property

@@ -69,7 +69,7 @@ class Lease:
     def permit(self) -> Permit:
         """How a guard that outlives us asks whether it may still make the rigs safe in our name."""
         leases = self._leases
-        arguments = (leases.store.url, self.id, self.rigs, leases.owner, leases.expiry)
+        arguments = (leases.store.url, self.id, self.rigs, leases.owner, leases.expiry, leases.hands_on)
         return Permit("harness.rigs.rescue:permitted", arguments)
 
     def wanted_back(self) -> str:
@@ -77,7 +77,9 @@ class Lease:
 
         Somebody wants to maintain one, has reserved it by now, or waits with a higher priority for it.
         """
-        return self._leases.store.read(lease_views.wanted_back(self.id, self._leases.owner, self.rigs))
+        leases = self._leases
+        look = lease_views.wanted_back(self.id, leases.owner, self.rigs, hands_on=leases.hands_on)
+        return leases.store.read(look)
 
     def release(self, dirty: str = "") -> None:
         """Give the rigs back: free, or dirty for a reason, such as a bench that is not known to be safe.

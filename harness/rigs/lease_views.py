@@ -8,14 +8,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, select, text
 
 from harness.rigs.lease_words import Ask, Holder, NoSuchRig, Reservation, RigState, RigStatus, Waiting
-from harness.rigs.queue import Obstacle, Reserved, Slot, Standing, Wish, to_be_given_back, worded
+from harness.rigs.queue import (
+    Obstacle,
+    Reserved,
+    Slot,
+    Standing,
+    Wish,
+    kept_out_by_maintenance,
+    to_be_given_back,
+    worded,
+)
 from harness.rigs.tables import REQUEST, RESERVATION, RIG
 
 RIGS: Final = (
@@ -84,14 +93,16 @@ def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
     return work
 
 
-def wanted_back(lease: str, owner: str, rigs: Collection[str]) -> Callable[[Connection, int], str]:
+def wanted_back(
+    lease: str, owner: str, rigs: Collection[str], *, hands_on: bool
+) -> Callable[[Connection, int], str]:
     """Why the lease's rigs should be given back between two tests. One query where nobody wants anything."""
 
     def work(connection: Connection, now: int) -> str:
         rows = connection.execute(RIGS).all()
         ours = [row for row in rows if row.name in rigs and row.lease_id == lease]
         for row in ours:
-            if row.maintenance_by not in {"", owner}:
+            if kept_out_by_maintenance(row.maintenance_by, owner, hands_on=hands_on):
                 return f"{row.name} is to be maintained by {row.maintenance_by}: {row.maintenance_reason}"
             if row.evicted:
                 return f"{row.name} is taken away by {row.evicted}"
@@ -196,7 +207,7 @@ def _obstacle(row: Row[Any]) -> Obstacle | None:
 
 def turns_of(connection: Connection, now: int, ask: Ask, rows: Sequence[Row[Any]]) -> tuple[bool, list[Wish]]:
     """Whether ours waits already; all in the order of their turn, ours last of its priority if not."""
-    ours = Wish(ask.id, ask.slots, ask.by.owner, ask.expected, ask.priority)
+    ours = Wish(ask.id, ask.slots, ask.by.owner, ask.expected, ask.priority, ask.hands_on)
     if not (rows and rows[0].requests):
         return False, [ours]
     requests = connection.execute(_REQUESTS, {"now": now}).all()
@@ -208,11 +219,23 @@ def turns_of(connection: Connection, now: int, ask: Ask, rows: Sequence[Row[Any]
 
 
 def _wishes(requests: Iterable[Row[Any]]) -> list[Wish]:
-    return [Wish(row.id, _slots(row.wanted), row.owner, row.expected_s, row.priority) for row in requests]
+    return [
+        Wish(row.id, _slots(row.wanted), row.owner, row.expected_s, row.priority, _is_hands_on(row.wanted))
+        for row in requests
+    ]
+
+
+def as_json(ask: Ask) -> str:
+    """The column ``wanted`` of a request. Each slot says who asks, which earlier versions read over."""
+    return json.dumps([asdict(slot) | {"hands_on": ask.hands_on} for slot in ask.slots])
 
 
 def _slots(wanted: str) -> tuple[Slot, ...]:
     return tuple(Slot(tuple(slot["rigs"]), slot["dmc"]) for slot in json.loads(wanted))
+
+
+def _is_hands_on(wanted: str) -> bool:
+    return all(slot.get("hands_on", False) for slot in json.loads(wanted))
 
 
 def wall(connection: Connection) -> float:

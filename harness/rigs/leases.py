@@ -80,7 +80,8 @@ _log: Final = logging.getLogger(__name__)
 class Leases:
     """One process's leases in the lab's store. Life cycle: make, use, :meth:`close`.
 
-    ``owner`` is a person or a run; ``expiry`` is in seconds. ``on_lost`` hears of a lease that was lost, in
+    ``owner`` is a person, with their ``hands_on`` the rigs, or as who has started a run: what a person
+    maintains is had by hand only. ``expiry`` is in seconds. ``on_lost`` hears of a lease that was lost, in
     the thread that noticed it, and must not raise. A lease that is not released when this is closed is
     renewed no more, so that its rigs become dirty. A process that was forked makes one of its own.
     """
@@ -91,10 +92,12 @@ class Leases:
         owner: str,
         *,
         expiry: float = EXPIRY,
+        hands_on: bool = True,
         on_lost: Callable[[Lease], None] | None = None,
     ) -> None:
         self.owner = owner
         self.expiry = expiry
+        self.hands_on = hands_on
         # The store's clock may run ahead of ours by what it grants unseen, and a write takes its time.
         self.trust = expiry - min(expiry / 2, max(expiry / 5, LONGEST_UNSEEN / 1e6))
         self.store = store
@@ -265,7 +268,8 @@ class Leases:
         if not slots:
             raise UsageError("no rig is asked for")
         by = Holder.this_process(self.owner, purpose)
-        return Ask(uuid.uuid4().hex, by, slots, priority, expected, round(self.expiry * 1e6))
+        expiry_us = round(self.expiry * 1e6)
+        return Ask(uuid.uuid4().hex, by, slots, priority, expected, expiry_us, self.hands_on)
 
     def _remember(self, lease: Lease) -> Lease:
         with self._lock:

@@ -94,8 +94,9 @@ def _nothing() -> None:
 class Pool:
     """The rigs of a lab, for one process. Life cycle: make, use, :meth:`close`.
 
-    ``owner`` is a person or a run. ``expiry`` is in seconds (:func:`lease_expiry`), and so is ``patience``,
-    for which a store that is busy or away is waited for. ``on_lost`` hears of a lease that was lost, in the
+    ``owner`` is a person, with their ``hands_on`` the rigs, or as who has started a run. ``expiry`` is in
+    seconds (:func:`lease_expiry`), and so is ``patience``, for which a store that is busy or away is waited
+    for. ``on_lost`` hears of a lease that was lost, in the
     thread that noticed it, and must not raise. Making one tells the store which rigs the lab has, and writes
     nothing where it knows. A process that was forked makes one of its own.
 
@@ -108,6 +109,7 @@ class Pool:
         owner: str,
         *,
         expiry: float | None = None,
+        hands_on: bool = True,
         patience: float | None = None,
         on_lost: Callable[[Lease], None] | None = None,
     ) -> None:
@@ -118,7 +120,9 @@ class Pool:
 
         self.lab = lab
         self._store = Store(store_url(lab), patience=PATIENCE if patience is None else patience)
-        self.leases = Leases(self._store, owner, expiry=expiry or lease_expiry(), on_lost=on_lost)
+        self.leases = Leases(
+            self._store, owner, expiry=expiry or lease_expiry(), hands_on=hands_on, on_lost=on_lost
+        )
         self.health = HealthBook(self._store)
         self.durations = Durations(self._store)
         try:

@@ -60,3 +60,18 @@ def test_a_store_that_cannot_be_read_wants_no_rig_back(lab, tenancy) -> None:
     with Pool(lab, "ben") as other:
         other.leases.maintain("ioc-1", "a new probe")
     assert "a new probe" in tenancy.wanted_back()
+
+
+def test_a_run_is_kept_out_of_a_rig_that_its_own_person_maintains(lab, tenancy) -> None:
+    with Pool(lab, "ann") as hands:
+        hands.leases.maintain("ioc-1", "a new probe")
+        assert not tenancy.hold("ioc-1")
+        assert tenancy.waits_for() == "ioc-1 is in maintenance by ann: a new probe"
+        hands.take("ioc-1", "harness device", lambda lease: None).release()
+
+
+def test_a_run_gives_a_rig_back_that_its_own_person_is_to_maintain(lab, tenancy) -> None:
+    tenancy.await_turn("ioc-1")
+    with Pool(lab, "ann") as hands:
+        hands.leases.maintain("ioc-1", "a new probe")
+    assert "a new probe" in tenancy.wanted_back()
