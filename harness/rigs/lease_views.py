@@ -65,6 +65,14 @@ def reservations(connection: Connection, _: int) -> tuple[Reservation, ...]:
     )
 
 
+def unused(connection: Connection, now: int) -> frozenset[str]:
+    """The rigs of the lab that nobody holds or waits for."""
+    wanted = [slot for row in connection.execute(_REQUESTS, {"now": now}) for slot in _slots(row.wanted)]
+    idle = (row for row in connection.execute(RIGS) if row.lease_id is None or expired(row, now))
+    standings = (Standing(row.name, row.dmc) for row in idle)
+    return frozenset(rig.name for rig in standings if not any(slot.suits(rig) for slot in wanted))
+
+
 def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
     """A sentence that says what the request still waits for. Looks, and settles nothing."""
 

@@ -32,7 +32,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -162,13 +162,14 @@ class Leases:
     # What people do
 
     def enrol(self, rigs: Mapping[str, str]) -> None:
-        """Rigs by name, each with its DMC, are of the lab. A new one is free."""
-        self.store.write(people_rows.enrol(rigs))
+        """Rigs by name, each with its DMC, are of the lab. A new one is free; what is known is not written."""
+        if not rigs.items() <= self.store.read(people_rows.enrolled).items():
+            self.store.write(people_rows.enrol(rigs))
 
-    def enrol_all(self, rigs: Mapping[str, str]) -> None:
-        """They are all that the lab has; the others are retired. Nothing is written where that is known."""
-        if self.store.read(people_rows.enrolled) != dict(rigs):
-            self.store.write(people_rows.enrol(rigs, alone=True))
+    def retire_all_but(self, rigs: Set[str]) -> None:
+        """They are all that the lab has; the others are retired, unless somebody holds or waits for them."""
+        if self.store.read(lease_views.unused) - rigs:
+            self.store.write(people_rows.retire_all_but(rigs))
 
     def retire(self, rig: str) -> None:
         """The rig has left the lab; who waits for it alone is told at once."""

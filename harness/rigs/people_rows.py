@@ -5,7 +5,7 @@ This module loads SQLAlchemy: import it inside the functions that need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from harness.domain.errors import UsageError
 from harness.rigs import health_rows
 from harness.rigs.lease_rows import CHANGED, settled
-from harness.rigs.lease_views import reservations, rig_of, status_of, told_of, wall
+from harness.rigs.lease_views import reservations, rig_of, status_of, told_of, unused, wall
 from harness.rigs.lease_words import Reservation, RigState, RigTaken
 from harness.rigs.tables import RESERVATION, RIG
 
@@ -28,14 +28,11 @@ def enrolled(connection: Connection, _: int) -> dict[str, str]:
     return {row.name: row.dmc for row in connection.execute(_ENROLLED)}
 
 
-def enrol(rigs: Mapping[str, str], *, alone: bool = False) -> Callable[[Connection, int], None]:
-    """Rigs and their DMCs are of the lab; one that was there before keeps its state and its token.
-
-    With ``alone`` they are all that the lab has: the others have left it.
-    """
+def enrol(rigs: Mapping[str, str]) -> Callable[[Connection, int], None]:
+    """Rigs and their DMCs are of the lab; one that was there before keeps its state and its token."""
 
     def work(connection: Connection, now: int) -> None:
-        if enrolled(connection, now) == rigs:  # by somebody who was quicker
+        if rigs.items() <= enrolled(connection, now).items():  # by somebody who was quicker
             return
         known = set(connection.execute(select(RIG.c.name)).scalars())
         for name, dmc in rigs.items():
@@ -45,9 +42,17 @@ def enrol(rigs: Mapping[str, str], *, alone: bool = False) -> Callable[[Connecti
             else:
                 new = {"name": name, "state": RigState.FREE, "token": 0}
                 connection.execute(insert(RIG).values(new | values))
-        for name in sorted(known - rigs.keys()) if alone else ():
-            connection.execute(update(RIG).where(RIG.c.name == name).values(enrolled=False))
         connection.execute(CHANGED)
+
+    return work
+
+
+def retire_all_but(rigs: Set[str]) -> Callable[[Connection, int], None]:
+    """The others have left the lab, but for those that somebody holds or waits for, by whatever lab file."""
+
+    def work(connection: Connection, now: int) -> None:
+        for name in unused(connection, now) - rigs:
+            retire(name)(connection, now)
 
     return work
 

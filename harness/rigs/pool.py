@@ -96,9 +96,9 @@ class Pool:
 
     ``owner`` is a person, with their ``hands_on`` the rigs, or as who has started a run. ``expiry`` is in
     seconds (:func:`lease_expiry`), and so is ``patience``, for which a store that is busy or away is waited
-    for. ``on_lost`` hears of a lease that was lost, in the
-    thread that noticed it, and must not raise. Making one tells the store which rigs the lab has, and writes
-    nothing where it knows. A process that was forked makes one of its own.
+    for. ``on_lost`` hears of a lease that was lost, in the thread that noticed it, and must not raise. Making
+    one tells the store which rigs the lab has, and writes nothing where it knows; who claims one retires
+    those that have left the lab. A process that was forked makes one of its own.
 
     Everything here, from the first line, raises a ``StoreFault`` where the store is locked, full or away.
     """
@@ -126,7 +126,7 @@ class Pool:
         self.health = HealthBook(self._store)
         self.durations = Durations(self._store)
         try:
-            self.leases.enrol_all({rig.id: rig.dmc.id for rig in lab.rigs})
+            self.leases.enrol({rig.id: rig.dmc.id for rig in lab.rigs})
         except BaseException:
             self.close()
             raise
@@ -247,6 +247,8 @@ class Claim:
         Until then we stand in the queue. Raises what the check does, and :class:`LabFault` for the first bad
         finding of it: the rig stays dirty then, and we in the queue. :class:`NoSuchRig`: it has left the lab.
         """
+        if not self._stands:  # who only looks, by a lab file of his own, retires nothing
+            self._pool.leases.retire_all_but({rig.id for rig in self._pool.lab.rigs})
         self._stands = True
         lease = self._request.poll()
         if lease is None and self._clean():
