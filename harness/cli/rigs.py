@@ -222,7 +222,8 @@ def evict(file: Path, rig: str, reason: str, person: str) -> ExitCode:
         status = _status(pool, id_)
     print(f"the lease of {status.holder} on {id_} is renewed no more" if status.holder else str(status))
     if status.holder:
-        tell(f"in {status.expires_in:.0f} s {id_} is dirty: checked, then given to who is next")
+        tell(f"a run gives {id_} back after the test in hand, and does not take it again")
+        tell(f"else in {status.expires_in:.0f} s it is dirty: checked, then given to who is next")
     return ExitCode.GOOD
 
 

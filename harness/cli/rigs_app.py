@@ -185,7 +185,9 @@ def evict_command(
 ) -> ExitCode:
     """End the lease of somebody who does not give a rig back.
 
-    Its owner may act until the lease has expired; then the rig is dirty, and checked before anybody gets it.
+    A run gives it back after the test in hand, goes on with its other rigs, and does not take it again.
+    Anybody else may act until the lease has expired; then the rig is dirty, and checked before the next gets
+    it. To be the next, reserve it first.
     """
     from harness.cli.rigs import evict
 

@@ -56,6 +56,7 @@ class Tenancy:
         self._claim: Claim | None = None
         self._asked = 0.0  # monotonic: since when the rig is waited for, or when it was last asked for
         self._trouble = ""  # why the store could not be asked
+        self._taken_away: dict[str, str] = {}  # by whom and why, by rig
         self._lab_faults = 0  # on the rig that we hold, since an attempt last went well
         self.lease: Lease | None = None
 
@@ -78,10 +79,12 @@ class Tenancy:
     def hold(self, rig: str) -> bool:
         """Whether the rig is ours; where it is not, we stand in its queue, and ask again.
 
-        Raises :class:`RigTaken` where it has been waited for long enough, and what the check of a dirty rig
-        raises. A store that cannot be asked is asked again.
+        Raises :class:`RigTaken` where it has been waited for long enough, or was taken away from us, and what
+        the check of a dirty rig raises. A store that cannot be asked is asked again.
         """
         if self.lease is None:
+            if reason := self._taken_away.get(rig):
+                raise RigTaken(f"rig {rig} was taken away by {reason}", remedy="use another rig")
             if self._claim is None:
                 self._claim = self.pool.claim(rig, self._run, lambda lease: self._check(rig, lease))
                 self._asked = time.monotonic()
@@ -163,6 +166,8 @@ class Tenancy:
         if lease is not None:
             self._trace.event("lease", f"rig {', '.join(lease.rigs)} is given back", dirty=dirty)
             self._tell(lambda: lease.release(dirty))
+            if lease.taken_away:
+                self._taken_away |= dict.fromkeys(lease.rigs, lease.taken_away)
 
     def close(self) -> None:
         """Give the rig back, wait for none, and let go of the store."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -128,6 +128,17 @@ def wanted_back(
             if (wish := wanted.get(row.name)) is not None:
                 return f"{row.name} is waited for by {wish.owner}, of priority {wish.priority}"
         return ""
+
+    return work
+
+
+def taken_away(tokens: Mapping[str, int]) -> Callable[[Connection, int], str]:
+    """By whom and why a lease was ended; empty where it was not, or another has been given its rigs since."""
+
+    def work(connection: Connection, _: int) -> str:
+        rows = connection.execute(RIGS).all()
+        told = (row.evicted for row in rows if tokens.get(row.name) == row.token)
+        return next(filter(None, told), "")
 
     return work
 

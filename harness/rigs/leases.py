@@ -162,7 +162,7 @@ class Leases:
     # What people do
 
     def enrol(self, rigs: Mapping[str, str]) -> None:
-        """Rigs by name, each with its DMC, are of the lab. A new one is free; what is known is not written."""
+        """Rigs by name, each with its DMC, are of the lab; a new one is free. Nothing is written twice."""
         if not rigs.items() <= self.store.read(people_rows.enrolled).items():
             self.store.write(people_rows.enrol(rigs))
 
@@ -195,7 +195,7 @@ class Leases:
         self.store.write(people_rows.back_in_service(rig))
 
     def evict(self, rig: str, reason: str) -> None:
-        """End another's lease: it is renewed no more. Its rigs are dirty when it has expired, not before."""
+        """End another's lease: it is renewed no more. Its rigs are dirty once it has expired."""
         self.store.write(people_rows.evict(rig, self.owner, reason))
 
     def rigs(self) -> tuple[RigStatus, ...]:
@@ -253,6 +253,7 @@ class Leases:
                 lease.renewed(began)
             else:
                 self._lose(lease)
+                lease.look_who_took()
 
     def changes(self) -> int:
         """See :meth:`until_changed`."""

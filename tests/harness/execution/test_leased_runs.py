@@ -106,6 +106,22 @@ def test_a_rig_that_a_person_wants_is_given_back_after_the_test_in_hand(bench, h
     assert {attempt.number for each in bench.record().attempts.values() for attempt in each} == {1}
 
 
+def test_a_rig_that_is_taken_away_from_a_run_is_not_taken_again_by_it(bench) -> None:
+    bench.write_tests(MANY.format(count=15, seconds=0.25))
+    run = bench.start("-n", "rigs")
+    until(lambda: {"ioc-1", "ioc-2"} <= set(rigs_of(bench)))
+    with bench.pool("ann") as pool:
+        pool.leases.evict("ioc-1", "a demonstration")
+        until(lambda: pool.leases.rigs()[0].holder is None)
+        before = rigs_of(bench).count("ioc-1")
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, output
+    assert rigs_of(bench).count("ioc-1") == before
+    blocked = [a for each in bench.record().attempts.values() for a in each if a.result == "blocked"]
+    assert "rig ioc-1 was taken away by ann: a demonstration" in blocked[-1].message
+    assert {attempt.rig for attempt in blocked} == {"ioc-1"}
+
+
 def test_two_runs_at_once_share_the_rigs_and_both_come_to_their_end(bench) -> None:
     bench.write_tests(MANY.format(count=4, seconds=0.05))
     runs = [bench.start("-n", "rigs"), bench.start("-n", "rigs", "--run-id=other")]

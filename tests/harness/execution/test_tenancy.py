@@ -14,6 +14,7 @@ from harness.domain.lab import Lab
 from harness.execution import tenancy as module
 from harness.execution.tenancy import Tenancy
 from harness.records.evidence import TraceRouter
+from harness.rigs.lease_words import RigTaken
 from harness.rigs.pool import Pool
 
 CONFIG = Path(__file__).parents[3] / "lab_config"
@@ -75,3 +76,20 @@ def test_a_run_gives_a_rig_back_that_its_own_person_is_to_maintain(lab, tenancy)
     with Pool(lab, "ann") as hands:
         hands.leases.maintain("ioc-1", "a new probe")
     assert "a new probe" in tenancy.wanted_back()
+
+
+@pytest.mark.parametrize("noticed", ["between two tests", "by the heartbeat"])
+def test_a_rig_that_was_taken_away_is_not_taken_again(lab, tenancy, noticed: str) -> None:
+    tenancy.await_turn("ioc-1")
+    with Pool(lab, "ben") as other:
+        other.leases.evict("ioc-1", "a demonstration")
+        if noticed == "by the heartbeat":
+            tenancy.pool.leases.renew([tenancy.lease])
+        else:
+            assert tenancy.wanted_back() == "ioc-1 is taken away by ben: a demonstration"
+        tenancy.give_back()
+        with pytest.raises(RigTaken, match="rig ioc-1 was taken away by ben: a demonstration"):
+            tenancy.hold("ioc-1")
+        tenancy.await_turn("ioc-2")
+        tenancy.give_back()
+        other.take("ioc-1", "a demonstration", lambda lease: None).release()
