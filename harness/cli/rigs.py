@@ -200,14 +200,14 @@ def maintain(file: Path, rig: str, reason: str, person: str) -> ExitCode:
     return ExitCode.GOOD
 
 
-def back(file: Path, rig: str, person: str) -> ExitCode:
-    """Maintenance is done."""
+def back(file: Path, rig: str, person: str, *, force: bool) -> ExitCode:
+    """Maintenance is done; another person's ends only with ``force``."""
     with _pool(file, rig, person) as (pool, id_):
         before = _status(pool, id_)
         if not before.maintenance_by:
             tell(f"it was not in maintenance: {before}")
             return ExitCode.GOOD
-        pool.leases.back_in_service(id_)
+        pool.leases.back_in_service(id_, force=force)
         status = _status(pool, id_)
     print(f"{id_} is back in service, and {status.state}")
     if status.state is RigState.DIRTY:

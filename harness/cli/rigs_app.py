@@ -168,14 +168,21 @@ def maintain_command(
 
 @rigs_app.command("back")
 @command
-def back_command(rig: RigArgument, person: PersonOption = "", lab: LabOption = DEFAULT_LAB) -> ExitCode:
-    """The rig is in service again.
+def back_command(
+    rig: RigArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also out of another's maintenance: are their hands off it?")
+    ] = False,
+    person: PersonOption = "",
+    lab: LabOption = DEFAULT_LAB,
+) -> ExitCode:
+    """The rig is in service again: who maintains it says so.
 
     It is checked before anybody gets it.
     """
     from harness.cli.rigs import back
 
-    return back(lab, rig, person)
+    return back(lab, rig, person, force=force)
 
 
 @rigs_app.command("evict")

@@ -190,9 +190,9 @@ class Leases:
         """Take the rig out of service; who holds it goes on, nobody gets it then."""
         self.store.write(people_rows.maintain(rig, self.owner, reason))
 
-    def back_in_service(self, rig: str) -> None:
-        """Maintenance is done: the rig is dirty, so that it is checked before it is given out."""
-        self.store.write(people_rows.back_in_service(rig))
+    def back_in_service(self, rig: str, *, force: bool = False) -> None:
+        """Maintenance of ours is done, with ``force`` another's: the rig is dirty, so that it is checked."""
+        self.store.write(people_rows.back_in_service(rig, self.owner, force=force))
 
     def evict(self, rig: str, reason: str) -> None:
         """End another's lease: it is renewed no more. Its rigs are dirty once it has expired."""

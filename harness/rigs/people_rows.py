@@ -97,20 +97,25 @@ def maintain(rig: str, by: str, reason: str) -> Callable[[Connection, int], None
     return work
 
 
-def back_in_service(rig: str) -> Callable[[Connection, int], None]:
-    """Maintenance has ended. Somebody had their hands on the rig, so that it is dirty."""
+def back_in_service(rig: str, by: str, *, force: bool) -> Callable[[Connection, int], None]:
+    """Maintenance has ended. Somebody had their hands on the rig, so that it is dirty.
+
+    Another's ends only with ``force``: :class:`RigTaken`.
+    """
 
     def work(connection: Connection, now: int) -> None:
         row = rig_of(settled(connection, now), rig)
         if not row.maintenance_by:
             return
+        if row.maintenance_by != by and not force:
+            raise RigTaken(str(status_of(row, now)), remedy=f"ask {row.maintenance_by}, or --force")
         values: dict[str, object] = dict.fromkeys(_MAINTENANCE, "")
         reason = f"back from maintenance by {row.maintenance_by}: {row.maintenance_reason}"
         if row.lease_id is None:
             values |= {"state": RigState.DIRTY, "dirty_reason": reason}
         connection.execute(update(RIG).where(RIG.c.name == rig).values(values))
         connection.execute(CHANGED)
-        health_rows.unknown_again(rig, row.maintenance_by, reason)(connection, now)
+        health_rows.unknown_again(rig, by, reason)(connection, now)
 
     return work
 

@@ -140,6 +140,16 @@ def test_maintenance_takes_a_rig_out_until_it_is_back_and_then_it_is_dirty(rigs:
     assert "it was not in maintenance: ioc-1 is dirty" in rigs("back", "ioc-1").stderr
 
 
+def test_maintenance_is_ended_by_another_only_with_force_and_then_in_their_name(rigs: Call) -> None:
+    rigs("maintain", "ioc-1", "--reason", "new relay")
+    refused = rigs("back", "ioc-1", "--as", "bob", code=3)
+    assert "ioc-1 is in maintenance by ann: new relay (ask ann, or --force)" in refused.stderr
+    assert listed(rigs)["ioc-1"]["maintenance"] == {"by": "ann", "reason": "new relay"}
+    assert rigs("back", "ioc-1", "--as", "bob", "--force").stdout == "ioc-1 is back in service, and dirty\n"
+    last = json.loads(rigs("history", "ioc-1", "--json").stdout)[-1]
+    assert (last["by"], last["reason"]) == ("bob", "back from maintenance by ann: new relay")
+
+
 def test_who_takes_out_a_rig_that_is_in_use_is_told_by_whom(rigs: Call, pool: Pool) -> None:
     with take(pool, "ioc-1") as lease:
         told = rigs("maintain", "ioc-1", "--reason", "new relay")
