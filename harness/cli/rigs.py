@@ -23,7 +23,7 @@ from harness.execution.terminal import login_name
 from harness.records.canonical import plain
 from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import Reservation, RigState, RigStatus, Waiting
-from harness.rigs.pool import Pool
+from harness.rigs.pool import Pool, store_url
 
 _WORTH_A_WORD = frozenset({HealthState.SUSPECT, HealthState.BAD})
 
@@ -224,6 +224,22 @@ def evict(file: Path, rig: str, reason: str, person: str) -> ExitCode:
     if status.holder:
         tell(f"a run gives {id_} back after the test in hand, and does not take it again")
         tell(f"else in {status.expires_in:.0f} s it is dirty: checked, then given to who is next")
+    return ExitCode.GOOD
+
+
+def adopt(file: Path) -> ExitCode:
+    """Take the lab's store over from another host."""
+    from harness.rigs.store import Store
+
+    with Store(store_url(load_lab(file)), adopt=True) as store:
+        if not store.is_sqlite:
+            raise UsageError(f"{store.name} is for all hosts", remedy="there is nothing to adopt")
+        store.read(lambda *_: None)  # the first look is what takes it over
+        if store.taken_from:
+            print(f"{store.name} is this host's now, and no more {store.taken_from}'s")
+            tell("every lease in it has expired: its rigs are checked before anybody gets them")
+        else:
+            tell(f"nothing to adopt: {store.name} belongs to no other host")
     return ExitCode.GOOD
 
 

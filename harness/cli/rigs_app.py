@@ -199,3 +199,16 @@ def evict_command(
     from harness.cli.rigs import evict
 
     return evict(lab, rig, reason, person)
+
+
+@rigs_app.command("adopt")
+@command
+def adopt_command(lab: LabOption = DEFAULT_LAB) -> ExitCode:
+    """Take the lab's store of leases over from a host that was renamed, or is gone for good.
+
+    Only where 'belongs to host …' is what every command says. Never while that host still works with its
+    rigs: every lease in the store counts as expired, and two hosts would drive one rig.
+    """
+    from harness.cli.rigs import adopt
+
+    return adopt(lab)

@@ -109,13 +109,15 @@ class Store:
     """A database. Life cycle: make (nothing is touched yet), :meth:`read`, :meth:`write`, :meth:`close`.
 
     Threads may share it; a process that was forked makes one of its own. ``adopt`` takes over an SQLite
-    store from a host that is gone for good or was renamed: every lease in it has then expired.
+    store from a host that is gone for good or was renamed: every lease in it has then expired, and
+    ``taken_from`` is that host.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, adopt: bool = False) -> None:
         self.url = url  # with its password, if it has one
         self.patience = patience
         self._adopt = adopt
+        self.taken_from = ""
         self._waiting = threading.Event()  # never set: it makes a pause
         self._preparing = threading.Lock()
         self._ready = False
@@ -261,9 +263,10 @@ class Store:
         if row.boot and row.host != host and not self._adopt:
             problem = f"{self.name} belongs to host {row.host}; this is {host}"
             remedy = (
-                "share rigs between hosts by a PostgreSQL store; adopt this one if that host is gone for good"
+                "share rigs between hosts by a PostgreSQL store; if that host was renamed, or is gone for"
             )
-            raise StoreFault(problem, remedy=remedy)
+            raise StoreFault(problem, remedy=f"{remedy} good: harness rigs adopt")
+        self.taken_from = row.host if row.host != host else ""
         last = (select(func.max(table.c.expires_us)).scalar_subquery() for table in (RIG, REQUEST))
         expiries = connection.execute(select(*last)).one()
         raw, began = self._boot_us(), max(row.store_us, *(each or 0 for each in expiries)) + 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -192,6 +194,21 @@ def test_to_evict_ends_a_lease_once_it_has_expired(rigs: Call, pool: Pool) -> No
         assert "the lease of run-7 (run run-7;" in done.stdout
         assert "a run gives ioc-1 back after the test in hand, and does not take it again" in done.stderr
         assert "s it is dirty: checked, then given to who is next" in done.stderr
+
+
+def test_the_store_of_a_host_that_was_renamed_is_adopted(rigs: Call, lab: Lab) -> None:
+    with Pool(lab, "run-7", expiry=600) as pool:
+        take(pool, "ioc-1")
+    assert "nothing to adopt" in rigs("adopt").stderr
+    with closing(sqlite3.connect(lab.state / "lab.sqlite")) as store, store:
+        store.execute("UPDATE lab_store SET boot = 'an earlier one', host = 'bench-host-2'")
+    refused = rigs(code=3)
+    assert "belongs to host bench-host-2; this is" in refused.stderr
+    assert "harness rigs adopt" in refused.stderr
+    done = rigs("adopt")
+    assert "lab.sqlite is this host's now, and no more bench-host-2's" in done.stdout
+    assert "checked before anybody gets them" in done.stderr
+    assert listed(rigs)["ioc-1"]["state"] == "dirty"
 
 
 @pytest.mark.parametrize(
