@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -162,3 +164,15 @@ def test_a_run_that_waits_for_all_its_rigs_ends_at_the_first_ctrl_c(bench) -> No
     assert run.returncode == 2, output
     assert set(bench.outcomes().values()) == {"not_run"}
     assert not rigs_of(bench)
+
+
+def test_a_store_that_is_not_to_be_had_blocks_a_run_from_its_start(bench) -> None:
+    bench.write_tests(MANY.format(count=1, seconds=0))
+    with bench.pool("ann"):
+        (store,) = bench.folder.glob("state/**/lab.sqlite")
+    with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        connection.execute("UPDATE lab_store SET boot = 'an earlier one', host = 'bench-host-2'")
+    code, output = bench.run(program=("harness",))
+    assert "belongs to host bench-host-2" in output
+    assert "Traceback" not in output
+    assert code == 3
