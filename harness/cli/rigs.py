@@ -154,29 +154,32 @@ def history(file: Path, rig: str, last: int, *, as_json: bool) -> ExitCode:
 # -- what people do --------------------------------------------------------------------------------
 
 
-def reserve(file: Path, rig: str, start: str | None, end: str, reason: str, person: str) -> ExitCode:
+def reserve(file: Path, rig: str, start: str | None, end: str, reason: str, person: str | None) -> ExitCode:
     """Keep a rig for a person for a time; ``start`` is now where none is said."""
-    starts = moment(start, "--from") if start is not None else datetime.now(UTC)
+    now = datetime.now(UTC)
+    starts = _to_the_minute(moment(start, "--from") if start is not None else now)
     ends = moment(end, "--to")
-    if ends <= starts or ends <= datetime.now(UTC):
-        raise UsageError(
-            f"the time ends at {ends:%F %R}Z, before it begins or now", remedy="say a later --to"
-        )
+    if ends <= now:
+        raise UsageError(f"the time is over: it ended at {ends:%F %R}Z", remedy="say a later --to")
+    if ends <= starts:
+        told = f"it begins at {starts:%F %R}Z and ends at {ends:%F %R}Z"
+        raise UsageError(f"the time must end after it begins: {told}", remedy="say a later --to")
     with _pool(file, rig, person) as (pool, id_):
         made = pool.leases.reserve(id_, starts, ends, reason)
         holder = _status(pool, id_).holder
     print(told_reservation(made))
-    if holder is not None and starts <= datetime.now(UTC):
+    if holder is not None and starts <= now:
         tell(f"it is held by {holder}; a run gives it back after the test in hand")
     return ExitCode.GOOD
 
 
-def unreserve(file: Path, rig: str, start: str | None, person: str) -> ExitCode:
-    """Give a person's reservations of a rig back; with ``start`` the one that begins then."""
-    wanted = moment(start, "--from") if start is not None else None
+def unreserve(file: Path, rig: str, start: str | None, person: str | None) -> ExitCode:
+    """Give a person's reservations of a rig back; with ``start`` the one that begins then, to the minute."""
+    wanted = _to_the_minute(moment(start, "--from")) if start is not None else None
     with _pool(file, rig, person) as (pool, id_):
         there = [each for each in pool.leases.reservations() if each.rig == id_]
-        found = [each for each in there if each.person == pool.leases.owner and wanted in (None, each.starts)]
+        ours = [each for each in there if each.person == pool.leases.owner]
+        found = [each for each in ours if wanted in (None, _to_the_minute(each.starts))]
         if not found:
             others = "; ".join(map(told_reservation, there)) or "nobody has reserved it"
             raise UsageError(
@@ -189,7 +192,7 @@ def unreserve(file: Path, rig: str, start: str | None, person: str) -> ExitCode:
     return ExitCode.GOOD
 
 
-def maintain(file: Path, rig: str, reason: str, person: str) -> ExitCode:
+def maintain(file: Path, rig: str, reason: str, person: str | None) -> ExitCode:
     """Take a rig out of service."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.maintain(id_, reason)
@@ -200,7 +203,7 @@ def maintain(file: Path, rig: str, reason: str, person: str) -> ExitCode:
     return ExitCode.GOOD
 
 
-def back(file: Path, rig: str, person: str, *, force: bool) -> ExitCode:
+def back(file: Path, rig: str, person: str | None, *, force: bool) -> ExitCode:
     """Maintenance is done; another person's ends only with ``force``."""
     with _pool(file, rig, person) as (pool, id_):
         before = _status(pool, id_)
@@ -215,7 +218,7 @@ def back(file: Path, rig: str, person: str, *, force: bool) -> ExitCode:
     return ExitCode.GOOD
 
 
-def evict(file: Path, rig: str, reason: str, person: str) -> ExitCode:
+def evict(file: Path, rig: str, reason: str, person: str | None) -> ExitCode:
     """End somebody's lease."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.evict(id_, reason)
@@ -249,8 +252,13 @@ def told_reservation(each: Reservation) -> str:
     return f"{each.rig} is reserved for {each.person} {window}: {each.reason}"
 
 
+def _to_the_minute(time: datetime) -> datetime:
+    """As a reservation is told, so that what was read can be typed."""
+    return time.replace(second=0, microsecond=0)
+
+
 @contextmanager
-def _pool(file: Path, rig: str, person: str) -> Iterator[tuple[Pool, str]]:
+def _pool(file: Path, rig: str, person: str | None) -> Iterator[tuple[Pool, str]]:
     """The lab's rigs in a person's name, and the one that was named."""
     lab = load_lab(file)
     found = chosen({rig.id: rig for rig in lab.rigs}, rig, "rig")

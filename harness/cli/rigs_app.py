@@ -17,14 +17,27 @@ from harness.cli.output import (
     command,
     refuse_options_of_the_group,
 )
+from harness.domain.errors import UsageError
 
 rigs_app = typer.Typer(
     short_help="Rigs: who holds each, how each is; reserve, maintain, watch them.", rich_markup_mode=None
 )
+
+
+def _not_blank(text: str | None) -> str | None:
+    """What is asked for so that others read it says something."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is blank")
+    return text
+
+
 RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="The rig; see 'harness rigs'.")]
-ReasonOption = Annotated[str, typer.Option(help="Why: everybody who waits is told.")]
+ReasonOption = Annotated[str, typer.Option(help="Why: everybody who waits is told.", callback=_not_blank)]
 PersonOption = Annotated[
-    str, typer.Option("--as", metavar="PERSON", help="In whose name (default: who is logged in).")
+    str | None,
+    typer.Option(
+        "--as", metavar="PERSON", help="In whose name (default: who is logged in).", callback=_not_blank
+    ),
 ]
 
 
@@ -60,6 +73,8 @@ def rigs_group(
 def _rigs(lab: Path, runs: Path, every: float | None, *, watch: bool, as_json: bool) -> ExitCode:
     from harness.execution.terminal import login_name
 
+    if every is not None and not watch:
+        raise UsageError("--every says how often --watch looks", remedy="add --watch, or leave it out")
     if watch:
         from harness.cli import watch as watching
 
@@ -122,7 +137,7 @@ def reserve_command(
             help="From when: 2026-03-02 or 2026-03-02T09:15 (UTC, unless it says otherwise; default: now).",
         ),
     ] = None,
-    person: PersonOption = "",
+    person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
 ) -> ExitCode:
     """Keep a rig for a person for a time.
@@ -143,7 +158,7 @@ def unreserve_command(
         str | None,
         typer.Option("--from", metavar="TIME", help="Only the reservation that begins then (default: all)."),
     ] = None,
-    person: PersonOption = "",
+    person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
 ) -> ExitCode:
     """Give a person's reservations of a rig back."""
@@ -155,7 +170,7 @@ def unreserve_command(
 @rigs_app.command("maintain")
 @command
 def maintain_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = "", lab: LabOption = DEFAULT_LAB
+    rig: RigArgument, reason: ReasonOption, person: PersonOption = None, lab: LabOption = DEFAULT_LAB
 ) -> ExitCode:
     """Take a rig out of service: nobody is given it until it is back.
 
@@ -173,7 +188,7 @@ def back_command(
     force: Annotated[
         bool, typer.Option("--force", help="Also out of another's maintenance: are their hands off it?")
     ] = False,
-    person: PersonOption = "",
+    person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
 ) -> ExitCode:
     """The rig is in service again: who maintains it says so.
@@ -188,7 +203,7 @@ def back_command(
 @rigs_app.command("evict")
 @command
 def evict_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = "", lab: LabOption = DEFAULT_LAB
+    rig: RigArgument, reason: ReasonOption, person: PersonOption = None, lab: LabOption = DEFAULT_LAB
 ) -> ExitCode:
     """End the lease of somebody who does not give a rig back.
 

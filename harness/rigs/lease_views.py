@@ -58,11 +58,9 @@ def waiting(connection: Connection, now: int) -> tuple[Waiting, ...]:
 
 
 def reservations(connection: Connection, _: int) -> tuple[Reservation, ...]:
-    """All that are kept, by when they start."""
-    return tuple(
-        Reservation(row.id, row.rig, row.person, row.reason, _utc(row.starts), _utc(row.ends))
-        for row in connection.execute(_RESERVATIONS)
-    )
+    """All that are not over, by when they start."""
+    at = wall(connection)
+    return tuple(_reservation(row) for row in connection.execute(_RESERVATIONS) if row.ends > at)
 
 
 def unused(connection: Connection, now: int) -> frozenset[str]:
@@ -88,7 +86,8 @@ def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
                 continue
             obstacle = standing.keeps_out(wish, at)
             if obstacle is Obstacle.RESERVED:
-                told += [told_of(r) for r in reservations(connection, now) if r.rig == standing.name]
+                reserved = (row for row in connection.execute(_RESERVATIONS) if row.rig == standing.name)
+                told += [told_of(_reservation(r)) for r in reserved if _reserved(r).keeps_out(wish, at)]
             elif obstacle or expired(row, now):
                 told.append(str(status_of(row, now)))
             else:
@@ -203,7 +202,7 @@ def standings_of(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[list
     reserved: dict[str, tuple[Reserved, ...]] = {}
     if rows and rows[0].reservations:
         for row in connection.execute(_RESERVATIONS):
-            reserved[row.rig] = (*reserved.get(row.rig, ()), Reserved(row.person, row.starts, row.ends))
+            reserved[row.rig] = (*reserved.get(row.rig, ()), _reserved(row))
     standings = [
         Standing(
             row.name,
@@ -262,6 +261,14 @@ def wall(connection: Connection) -> float:
     if connection.dialect.name == "sqlite":
         return time.time()
     return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+
+def _reserved(row: Row[Any]) -> Reserved:
+    return Reserved(row.person, row.starts, row.ends)
+
+
+def _reservation(row: Row[Any]) -> Reservation:
+    return Reservation(row.id, row.rig, row.person, row.reason, _utc(row.starts), _utc(row.ends))
 
 
 def _utc(seconds: float) -> datetime:

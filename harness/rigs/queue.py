@@ -76,6 +76,10 @@ class Reserved:
     starts: float
     ends: float
 
+    def keeps_out(self, wish: Wish, at: float) -> bool:
+        """Whether it is another's, and has begun or will before this asker would be done."""
+        return self.person != wish.owner and self.starts <= at + wish.expected and at < self.ends
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -92,8 +96,7 @@ class Standing:
         """Why this asker cannot have the rig, ``at`` seconds since 1970; ``None`` where nothing does."""
         if kept_out_by_maintenance(self.maintained_by, wish.owner, hands_on=wish.hands_on):
             return Obstacle.MAINTENANCE
-        done = at + wish.expected
-        if any(r.person != wish.owner and r.starts <= done and at < r.ends for r in self.reserved):
+        if any(reserved.keeps_out(wish, at) for reserved in self.reserved):
             return Obstacle.RESERVED
         return self.obstacle
 

@@ -126,7 +126,8 @@ class Store:
         self._writing: Engine = self._engine.execution_options(writes=True)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         self._folder = Path(self._engine.url.database or ".").parent
-        self.name = self._engine.url.render_as_string(hide_password=True)
+        named = self._engine.url.set(query={})  # which may have a password of its own
+        self.name = named.render_as_string(hide_password=True)
 
     def __enter__(self) -> Self:
         return self
@@ -374,7 +375,7 @@ def _engine(url: str) -> Engine:
     """Raises :class:`ConfigurationError` for a URL that is none, or a database that is not installed."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: its port is no number
         raise ConfigurationError(
             "the store's URL is none", remedy="write postgresql://user@host/name"
         ) from error

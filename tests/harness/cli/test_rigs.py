@@ -180,6 +180,15 @@ def test_a_reservation_is_a_persons_for_a_time(rigs: Call, pool: Pool) -> None:
     assert listed(rigs)["ioc-1"]["reservations"] == []
 
 
+@pytest.mark.parametrize("start", ["now", "2099-03-02T09:15:30"])
+def test_a_reservation_is_given_back_by_the_time_that_is_told(rigs: Call, lab: Lab, start: str) -> None:
+    begins = [] if start == "now" else ["--from", start]
+    made = rigs("reserve", "ioc-1", *begins, "--to", "2099-06-01", "--reason", "firmware trial")
+    told = "T".join(made.stdout.partition(" from ")[2].split()[:2])
+    assert "no longer: ioc-1 is reserved" in rigs("unreserve", "ioc-1", "--from", told).stdout
+    assert listed(rigs)["ioc-1"]["reservations"] == []
+
+
 def test_a_reservation_from_now_says_who_still_has_the_rig(rigs: Call, pool: Pool) -> None:
     with take(pool, "ioc-1") as lease:
         made = rigs("reserve", "ioc-1", "--to", "2099-01-01", "--reason", "firmware trial")
@@ -217,10 +226,17 @@ def test_the_store_of_a_host_that_was_renamed_is_adopted(rigs: Call, lab: Lab) -
         (["history", "ioc-11"], "there is no rig 'ioc-11' (did you mean 'ioc-1'?)"),
         (["maintain", "ioc-11", "--reason", "x"], "did you mean 'ioc-1'?"),
         (["log", "ioc-11"], "did you mean 'ioc-1'?"),
-        (["log", "ioc-1", "--run", "no-such"], "there is no log of rig ioc-1 in run no-such"),
+        (["log", "ioc-1", "--run", "no-such"], "there is no run no-such in runs"),
         (["maintain", "ioc-1"], "Missing option '--reason'"),
         (["reserve", "ioc-1", "--to", "noon", "--reason", "x"], "--to: 'noon' is no time"),
-        (["reserve", "ioc-1", "--to", "2020-01-01", "--reason", "x"], "before it begins or now"),
+        (["reserve", "ioc-1", "--to", "2020-01-01", "--reason", "x"], "it ended at 2020-01-01 00:00Z"),
+        (
+            ["reserve", "ioc-1", "--from", "2099-12-01", "--to", "2099-12-01", "--reason", "x"],
+            "must end after it begins: it begins at 2099-12-01 00:00Z and ends at 2099-12-01 00:00Z",
+        ),
+        (["maintain", "ioc-1", "--reason", ""], "Invalid value for '--reason': it is blank"),
+        (["maintain", "ioc-1", "--reason", "x", "--as", "  "], "Invalid value for '--as': it is blank"),
+        (["--every", "5"], "--every says how often --watch looks"),
         (["--lab", "x.yaml", "back", "ioc-1"], "say it after: harness rigs back … --lab …"),
     ],
 )

@@ -496,6 +496,20 @@ def test_a_run_that_would_last_into_a_reservation_is_not_given_the_rig(door: Doo
     run.acquire("a", purpose="a short run", expected=60)
 
 
+def test_of_reservations_those_are_told_that_are_not_over_and_as_in_the_way_those_that_are(
+    door: Door,
+) -> None:
+    ann, run = door("ann"), door("run 7")
+    for start, end, reason in ((-2, -1, "yesterday's"), (-1, 1, "an audit"), (2, 3, "a visit")):
+        ann.reserve("a", *window(start, end), reason)
+    assert [each.reason for each in run.reservations()] == ["an audit", "a visit"]
+    waits = run.request("a", purpose="a run")
+    assert waits.waits_for().endswith("UTC: an audit")
+    assert "a visit" not in waits.waits_for()
+    long = run.request("a", purpose="a run", expected=5 * 3600)
+    assert "a visit" in long.waits_for()
+
+
 def test_two_people_cannot_reserve_a_rig_for_the_same_time(door: Door) -> None:
     ann, bob = door("ann"), door("bob")
     ann.reserve("a", *window(1, 2), "an audit")
