@@ -41,6 +41,7 @@ class RunOptions:
     record_answers: Path | None = None
     operator: str = ""
     wait: float | None = None
+    priority: int = 0
     as_json: bool = False
 
 
@@ -130,6 +131,8 @@ def arguments_of(options: RunOptions, run_id: str) -> list[str]:
         arguments.append(f"--record-answers={options.record_answers}")
     if options.wait is not None:
         arguments.append(f"--wait={options.wait}")
+    if options.priority:
+        arguments.append(f"--priority={options.priority}")
     if options.seed is not None:
         arguments.append(f"--seed={options.seed}")
     arguments += [f"--only-{kind}={word}" for kind, words in options.only.items() for word in words]

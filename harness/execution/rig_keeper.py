@@ -82,7 +82,13 @@ class RigKeeper:
         self._refusal: HarnessError | None = None  # why the rig cannot be had, for the attempt that asks
         self.trace = TraceRouter()
         self.tenancy = Tenancy(
-            settings.lab, settings.owner, settings.run.run_id, settings.wait, self._clean, self.trace
+            settings.lab,
+            settings.owner,
+            settings.run.run_id,
+            settings.wait,
+            self._clean,
+            self.trace,
+            settings.priority,
         )
         self._told = ""  # what the rig was last said to wait for
         self._detach_log: Callable[[], None] = _nothing

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from harness.domain.errors import HarnessError, LabFault
@@ -34,7 +35,8 @@ class Tenancy:
     """One process's lease on one rig at a time. Life cycle: :meth:`hold`, :meth:`give_back`, :meth:`close`.
 
     ``owner`` is the person for whom, ``run_id`` the run for which it is held; a rig is waited for ``wait``
-    seconds. ``check`` opens a dirty rig under the lease that it is given, makes it safe, and closes it.
+    seconds, and had before who waits with a smaller ``priority``. ``check`` opens a dirty rig under the lease
+    that it is given, makes it safe, and closes it.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Tenancy:
         wait: float,
         check: Callable[[str, Lease], None],
         trace: Trace,
+        priority: int = 0,
     ) -> None:
         self._lab = lab
         self._run = f"run {run_id}"
         self._owner = owner
         self._wait = wait
         self._check = check
+        self._priority = priority
         self._trace = trace
         self._opened_pool: Pool | None = None
         self._claim: Claim | None = None
@@ -86,7 +90,8 @@ class Tenancy:
             if reason := self._taken_away.get(rig):
                 raise RigTaken(f"rig {rig} was taken away by {reason}", remedy="use another rig")
             if self._claim is None:
-                self._claim = self.pool.claim(rig, self._run, lambda lease: self._check(rig, lease))
+                check = partial(self._check, rig)
+                self._claim = self.pool.claim(rig, self._run, check, priority=self._priority)
                 self._asked = time.monotonic()
             self._trouble = ""
             try:

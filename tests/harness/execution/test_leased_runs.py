@@ -144,6 +144,18 @@ def test_a_lone_process_waits_for_a_rig_as_well(bench) -> None:
     assert rigs_of(bench) == ["ioc-1", "ioc-1"]
 
 
+def test_a_run_waits_with_the_priority_that_it_is_given(bench) -> None:
+    bench.write_tests(MANY.format(count=1, seconds=0))
+    with bench.pool("ann") as pool:
+        for rig in ("ioc-1", "ioc-2"):
+            pool.take(rig, "bench work", never)
+        run = bench.start("--priority=3", program=("harness",))
+        until(lambda: len(pool.leases.waiting()) == 2)
+        assert {each.priority for each in pool.leases.waiting()} == {3}
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+
+
 def test_rigs_are_free_again_when_a_run_has_ended(bench) -> None:
     bench.write_tests(MANY.format(count=2, seconds=0))
     code, output = bench.run("-n", "rigs")
