@@ -154,7 +154,9 @@ def history(file: Path, rig: str, last: int, *, as_json: bool) -> ExitCode:
 # -- what people do --------------------------------------------------------------------------------
 
 
-def reserve(file: Path, rig: str, start: str | None, end: str, reason: str, person: str | None) -> ExitCode:
+def reserve(
+    file: Path, rig: str, start: str | None, end: str, reason: str, person: str | None, *, as_json: bool
+) -> ExitCode:
     """Keep a rig for a person for a time; ``start`` is now where none is said."""
     now = datetime.now(UTC)
     starts = _to_the_minute(moment(start, "--from") if start is not None else now)
@@ -167,13 +169,13 @@ def reserve(file: Path, rig: str, start: str | None, end: str, reason: str, pers
     with _pool(file, rig, person) as (pool, id_):
         made = pool.leases.reserve(id_, starts, ends, reason)
         holder = _status(pool, id_).holder
-    print(told_reservation(made))
+    _answer(told_reservation(made), made, as_json=as_json)
     if holder is not None and starts <= now:
         tell(f"it is held by {holder}; a run gives it back after the test in hand")
     return ExitCode.GOOD
 
 
-def unreserve(file: Path, rig: str, start: str | None, person: str | None) -> ExitCode:
+def unreserve(file: Path, rig: str, start: str | None, person: str | None, *, as_json: bool) -> ExitCode:
     """Give a person's reservations of a rig back; with ``start`` the one that begins then, to the minute."""
     wanted = _to_the_minute(moment(start, "--from")) if start is not None else None
     with _pool(file, rig, person) as (pool, id_):
@@ -188,42 +190,43 @@ def unreserve(file: Path, rig: str, start: str | None, person: str | None) -> Ex
             )
         for each in found:
             pool.leases.unreserve(each)
-            print(f"no longer: {told_reservation(each)}")
+    told = "\n".join(f"no longer: {told_reservation(each)}" for each in found)
+    _answer(told, found, as_json=as_json)
     return ExitCode.GOOD
 
 
-def maintain(file: Path, rig: str, reason: str, person: str | None) -> ExitCode:
+def maintain(file: Path, rig: str, reason: str, person: str | None, *, as_json: bool) -> ExitCode:
     """Take a rig out of service."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.maintain(id_, reason)
         status = _status(pool, id_)
-    print(status)
+    _answer(str(status), status, as_json=as_json)
     if status.holder is not None:
         tell(f"wait: it is still held by {status.holder}; a run gives it back after the test in hand")
     return ExitCode.GOOD
 
 
-def back(file: Path, rig: str, person: str | None, *, force: bool) -> ExitCode:
+def back(file: Path, rig: str, person: str | None, *, force: bool, as_json: bool) -> ExitCode:
     """Maintenance is done; another person's ends only with ``force``."""
     with _pool(file, rig, person) as (pool, id_):
         before = _status(pool, id_)
-        if not before.maintenance_by:
-            tell(f"it was not in maintenance: {before}")
-            return ExitCode.GOOD
         pool.leases.back_in_service(id_, force=force)
         status = _status(pool, id_)
-    print(f"{id_} is back in service, and {status.state}")
+    done = f"{id_} is back in service, and {status.state}"
+    told = done if before.maintenance_by else f"it was not in maintenance: {status}"
+    _answer(told, status, as_json=as_json)
     if status.state is RigState.DIRTY:
         tell(f"it is checked before anybody gets it; 'harness lab check {id_}' does that now")
     return ExitCode.GOOD
 
 
-def evict(file: Path, rig: str, reason: str, person: str | None) -> ExitCode:
+def evict(file: Path, rig: str, reason: str, person: str | None, *, as_json: bool) -> ExitCode:
     """End somebody's lease."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.evict(id_, reason)
         status = _status(pool, id_)
-    print(f"the lease of {status.holder} on {id_} is renewed no more" if status.holder else str(status))
+    told = f"the lease of {status.holder} on {id_} is renewed no more" if status.holder else str(status)
+    _answer(told, status, as_json=as_json)
     if status.holder:
         tell(f"a run gives {id_} back after the test in hand, and does not take it again")
         tell(f"else in {status.expires_in:.0f} s it is dirty: checked, then given to who is next")
@@ -250,6 +253,13 @@ def told_reservation(each: Reservation) -> str:
     """A reservation as people read it."""
     window = f"from {each.starts:%F %R} to {each.ends:%F %R} UTC"
     return f"{each.rig} is reserved for {each.person} {window}: {each.reason}"
+
+
+def _answer(told: str, value: object, *, as_json: bool) -> None:
+    if as_json:
+        answer_json(plain(value))
+    else:
+        print(told)
 
 
 def _to_the_minute(time: datetime) -> datetime:

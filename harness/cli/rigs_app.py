@@ -139,6 +139,7 @@ def reserve_command(
     ] = None,
     person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Keep a rig for a person for a time.
 
@@ -147,7 +148,7 @@ def reserve_command(
     """
     from harness.cli.rigs import reserve
 
-    return reserve(lab, rig, start, end, reason, person)
+    return reserve(lab, rig, start, end, reason, person, as_json=as_json)
 
 
 @rigs_app.command("unreserve")
@@ -160,17 +161,22 @@ def unreserve_command(
     ] = None,
     person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Give a person's reservations of a rig back."""
     from harness.cli.rigs import unreserve
 
-    return unreserve(lab, rig, start, person)
+    return unreserve(lab, rig, start, person, as_json=as_json)
 
 
 @rigs_app.command("maintain")
 @command
 def maintain_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = None, lab: LabOption = DEFAULT_LAB
+    rig: RigArgument,
+    reason: ReasonOption,
+    person: PersonOption = None,
+    lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Take a rig out of service: nobody is given it until it is back.
 
@@ -178,7 +184,7 @@ def maintain_command(
     """
     from harness.cli.rigs import maintain
 
-    return maintain(lab, rig, reason, person)
+    return maintain(lab, rig, reason, person, as_json=as_json)
 
 
 @rigs_app.command("back")
@@ -190,6 +196,7 @@ def back_command(
     ] = False,
     person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """The rig is in service again: who maintains it says so.
 
@@ -197,13 +204,17 @@ def back_command(
     """
     from harness.cli.rigs import back
 
-    return back(lab, rig, person, force=force)
+    return back(lab, rig, person, force=force, as_json=as_json)
 
 
 @rigs_app.command("evict")
 @command
 def evict_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = None, lab: LabOption = DEFAULT_LAB
+    rig: RigArgument,
+    reason: ReasonOption,
+    person: PersonOption = None,
+    lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """End the lease of somebody who does not give a rig back.
 
@@ -213,7 +224,7 @@ def evict_command(
     """
     from harness.cli.rigs import evict
 
-    return evict(lab, rig, reason, person)
+    return evict(lab, rig, reason, person, as_json=as_json)
 
 
 @rigs_app.command("adopt")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -139,7 +140,7 @@ def test_maintenance_takes_a_rig_out_until_it_is_back_and_then_it_is_dirty(rigs:
     assert done.stdout == "ioc-1 is back in service, and dirty\n"
     assert "'harness lab check ioc-1' does that now" in done.stderr
     assert listed(rigs)["ioc-1"]["state"] == "dirty"
-    assert "it was not in maintenance: ioc-1 is dirty" in rigs("back", "ioc-1").stderr
+    assert "it was not in maintenance: ioc-1 is dirty" in rigs("back", "ioc-1").stdout
 
 
 def test_maintenance_is_ended_by_another_only_with_force_and_then_in_their_name(rigs: Call) -> None:
@@ -178,6 +179,20 @@ def test_a_reservation_is_a_persons_for_a_time(rigs: Call, pool: Pool) -> None:
     assert "ann has no such reservation" in rigs("unreserve", "ioc-1", "--from", "2026-01-01", code=2).stderr
     assert rigs("unreserve", "ioc-1").stdout == f"no longer: {told}\n"
     assert listed(rigs)["ioc-1"]["reservations"] == []
+
+
+def test_what_people_do_is_answered_for_a_program(rigs: Call, pool: Pool) -> None:
+    def answer(*arguments: str) -> Any:
+        return json.loads(rigs(*arguments, "--json").stdout)
+
+    said = ("--reason", "firmware trial")
+    made = answer("reserve", "ioc-1", "--to", "2099-06-01", *said)
+    assert (made["rig"], made["person"], made["reason"]) == ("ioc-1", "ann", "firmware trial")
+    assert answer("unreserve", "ioc-1") == [made]
+    with take(pool, "ioc-1"):
+        assert answer("evict", "ioc-1", *said)["holder"]["owner"] == "run-7"
+    assert answer("maintain", "ioc-1", *said)["maintenance_by"] == "ann"
+    assert answer("back", "ioc-1")["maintenance_by"] == ""
 
 
 @pytest.mark.parametrize("start", ["now", "2099-03-02T09:15:30"])
