@@ -132,6 +132,13 @@ def run_command(
     record_answers: RecordAnswersOption = None,
     operator: OperatorOption = "",
     wait: WaitOption = None,
+    priority: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Who waits for a rig with a greater one gets it first; a run gives it back between tests.",
+        ),
+    ] = 0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Plan, run over the rigs, record, and print a summary.
@@ -167,6 +174,7 @@ def run_command(
             record_answers=record_answers,
             operator=operator,
             wait=wait,
+            priority=priority,
             as_json=as_json,
         )
     )

@@ -28,6 +28,8 @@ def show_log(file: Path, runs: Path, rig: str, run: Path | None, last: int, *, f
     known = {each.id: each for each in load_lab(file).rigs}
     if rig not in known and _newest(runs, rig) is None:  # one that has left the lab still has its logs
         rig = chosen(known, rig, "rig").id
+    if run is not None and not chosen_run(run, runs).is_dir():
+        raise UsageError(f"there is no run {run} in {runs}", remedy="see --runs and --run")
     path = _newest(runs, rig) if run is None else log_of(chosen_run(run, runs), rig)
     if path is None or not path.is_file():
         where = f"in run {run}" if run is not None else f"in the runs of {runs}"

@@ -23,7 +23,7 @@ from harness.execution.terminal import login_name
 from harness.records.canonical import plain
 from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import Reservation, RigState, RigStatus, Waiting
-from harness.rigs.pool import Pool
+from harness.rigs.pool import Pool, store_url
 
 _WORTH_A_WORD = frozenset({HealthState.SUSPECT, HealthState.BAD})
 
@@ -154,29 +154,34 @@ def history(file: Path, rig: str, last: int, *, as_json: bool) -> ExitCode:
 # -- what people do --------------------------------------------------------------------------------
 
 
-def reserve(file: Path, rig: str, start: str | None, end: str, reason: str, person: str) -> ExitCode:
+def reserve(
+    file: Path, rig: str, start: str | None, end: str, reason: str, person: str | None, *, as_json: bool
+) -> ExitCode:
     """Keep a rig for a person for a time; ``start`` is now where none is said."""
-    starts = moment(start, "--from") if start is not None else datetime.now(UTC)
+    now = datetime.now(UTC)
+    starts = _to_the_minute(moment(start, "--from") if start is not None else now)
     ends = moment(end, "--to")
-    if ends <= starts or ends <= datetime.now(UTC):
-        raise UsageError(
-            f"the time ends at {ends:%F %R}Z, before it begins or now", remedy="say a later --to"
-        )
+    if ends <= now:
+        raise UsageError(f"the time is over: it ended at {ends:%F %R}Z", remedy="say a later --to")
+    if ends <= starts:
+        told = f"it begins at {starts:%F %R}Z and ends at {ends:%F %R}Z"
+        raise UsageError(f"the time must end after it begins: {told}", remedy="say a later --to")
     with _pool(file, rig, person) as (pool, id_):
         made = pool.leases.reserve(id_, starts, ends, reason)
         holder = _status(pool, id_).holder
-    print(told_reservation(made))
-    if holder is not None and starts <= datetime.now(UTC):
+    _answer(told_reservation(made), made, as_json=as_json)
+    if holder is not None and starts <= now:
         tell(f"it is held by {holder}; a run gives it back after the test in hand")
     return ExitCode.GOOD
 
 
-def unreserve(file: Path, rig: str, start: str | None, person: str) -> ExitCode:
-    """Give a person's reservations of a rig back; with ``start`` the one that begins then."""
-    wanted = moment(start, "--from") if start is not None else None
+def unreserve(file: Path, rig: str, start: str | None, person: str | None, *, as_json: bool) -> ExitCode:
+    """Give a person's reservations of a rig back; with ``start`` the one that begins then, to the minute."""
+    wanted = _to_the_minute(moment(start, "--from")) if start is not None else None
     with _pool(file, rig, person) as (pool, id_):
         there = [each for each in pool.leases.reservations() if each.rig == id_]
-        found = [each for each in there if each.person == pool.leases.owner and wanted in (None, each.starts)]
+        ours = [each for each in there if each.person == pool.leases.owner]
+        found = [each for each in ours if wanted in (None, _to_the_minute(each.starts))]
         if not found:
             others = "; ".join(map(told_reservation, there)) or "nobody has reserved it"
             raise UsageError(
@@ -185,44 +190,62 @@ def unreserve(file: Path, rig: str, start: str | None, person: str) -> ExitCode:
             )
         for each in found:
             pool.leases.unreserve(each)
-            print(f"no longer: {told_reservation(each)}")
+    told = "\n".join(f"no longer: {told_reservation(each)}" for each in found)
+    _answer(told, found, as_json=as_json)
     return ExitCode.GOOD
 
 
-def maintain(file: Path, rig: str, reason: str, person: str) -> ExitCode:
+def maintain(file: Path, rig: str, reason: str, person: str | None, *, as_json: bool) -> ExitCode:
     """Take a rig out of service."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.maintain(id_, reason)
         status = _status(pool, id_)
-    print(status)
+    _answer(str(status), status, as_json=as_json)
     if status.holder is not None:
         tell(f"wait: it is still held by {status.holder}; a run gives it back after the test in hand")
     return ExitCode.GOOD
 
 
-def back(file: Path, rig: str, person: str) -> ExitCode:
-    """Maintenance is done."""
+def back(file: Path, rig: str, person: str | None, *, force: bool, as_json: bool) -> ExitCode:
+    """Maintenance is done; another person's ends only with ``force``."""
     with _pool(file, rig, person) as (pool, id_):
         before = _status(pool, id_)
-        if not before.maintenance_by:
-            tell(f"it was not in maintenance: {before}")
-            return ExitCode.GOOD
-        pool.leases.back_in_service(id_)
+        pool.leases.back_in_service(id_, force=force)
         status = _status(pool, id_)
-    print(f"{id_} is back in service, and {status.state}")
+    done = f"{id_} is back in service, and {status.state}"
+    told = done if before.maintenance_by else f"it was not in maintenance: {status}"
+    _answer(told, status, as_json=as_json)
     if status.state is RigState.DIRTY:
         tell(f"it is checked before anybody gets it; 'harness lab check {id_}' does that now")
     return ExitCode.GOOD
 
 
-def evict(file: Path, rig: str, reason: str, person: str) -> ExitCode:
+def evict(file: Path, rig: str, reason: str, person: str | None, *, as_json: bool) -> ExitCode:
     """End somebody's lease."""
     with _pool(file, rig, person) as (pool, id_):
         pool.leases.evict(id_, reason)
         status = _status(pool, id_)
-    print(f"the lease of {status.holder} on {id_} is renewed no more" if status.holder else str(status))
+    told = f"the lease of {status.holder} on {id_} is renewed no more" if status.holder else str(status)
+    _answer(told, status, as_json=as_json)
     if status.holder:
-        tell(f"in {status.expires_in:.0f} s {id_} is dirty: checked, then given to who is next")
+        tell(f"a run gives {id_} back after the test in hand, and does not take it again")
+        tell(f"else in {status.expires_in:.0f} s it is dirty: checked, then given to who is next")
+    return ExitCode.GOOD
+
+
+def adopt(file: Path) -> ExitCode:
+    """Take the lab's store over from another host."""
+    from harness.rigs.store import Store
+
+    with Store(store_url(load_lab(file)), adopt=True) as store:
+        if not store.is_sqlite:
+            raise UsageError(f"{store.name} is for all hosts", remedy="there is nothing to adopt")
+        store.read(lambda *_: None)  # the first look is what takes it over
+        if store.taken_from:
+            print(f"{store.name} is this host's now, and no more {store.taken_from}'s")
+            tell("every lease in it has expired: its rigs are checked before anybody gets them")
+        else:
+            tell(f"nothing to adopt: {store.name} belongs to no other host")
     return ExitCode.GOOD
 
 
@@ -232,8 +255,20 @@ def told_reservation(each: Reservation) -> str:
     return f"{each.rig} is reserved for {each.person} {window}: {each.reason}"
 
 
+def _answer(told: str, value: object, *, as_json: bool) -> None:
+    if as_json:
+        answer_json(plain(value))
+    else:
+        print(told)
+
+
+def _to_the_minute(time: datetime) -> datetime:
+    """As a reservation is told, so that what was read can be typed."""
+    return time.replace(second=0, microsecond=0)
+
+
 @contextmanager
-def _pool(file: Path, rig: str, person: str) -> Iterator[tuple[Pool, str]]:
+def _pool(file: Path, rig: str, person: str | None) -> Iterator[tuple[Pool, str]]:
     """The lab's rigs in a person's name, and the one that was named."""
     lab = load_lab(file)
     found = chosen({rig.id: rig for rig in lab.rigs}, rig, "rig")

@@ -17,14 +17,27 @@ from harness.cli.output import (
     command,
     refuse_options_of_the_group,
 )
+from harness.domain.errors import UsageError
 
 rigs_app = typer.Typer(
     short_help="Rigs: who holds each, how each is; reserve, maintain, watch them.", rich_markup_mode=None
 )
+
+
+def _not_blank(text: str | None) -> str | None:
+    """What is asked for so that others read it says something."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is blank")
+    return text
+
+
 RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="The rig; see 'harness rigs'.")]
-ReasonOption = Annotated[str, typer.Option(help="Why: everybody who waits is told.")]
+ReasonOption = Annotated[str, typer.Option(help="Why: everybody who waits is told.", callback=_not_blank)]
 PersonOption = Annotated[
-    str, typer.Option("--as", metavar="PERSON", help="In whose name (default: who is logged in).")
+    str | None,
+    typer.Option(
+        "--as", metavar="PERSON", help="In whose name (default: who is logged in).", callback=_not_blank
+    ),
 ]
 
 
@@ -60,6 +73,8 @@ def rigs_group(
 def _rigs(lab: Path, runs: Path, every: float | None, *, watch: bool, as_json: bool) -> ExitCode:
     from harness.execution.terminal import login_name
 
+    if every is not None and not watch:
+        raise UsageError("--every says how often --watch looks", remedy="add --watch, or leave it out")
     if watch:
         from harness.cli import watch as watching
 
@@ -122,8 +137,9 @@ def reserve_command(
             help="From when: 2026-03-02 or 2026-03-02T09:15 (UTC, unless it says otherwise; default: now).",
         ),
     ] = None,
-    person: PersonOption = "",
+    person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Keep a rig for a person for a time.
 
@@ -132,7 +148,7 @@ def reserve_command(
     """
     from harness.cli.rigs import reserve
 
-    return reserve(lab, rig, start, end, reason, person)
+    return reserve(lab, rig, start, end, reason, person, as_json=as_json)
 
 
 @rigs_app.command("unreserve")
@@ -143,19 +159,24 @@ def unreserve_command(
         str | None,
         typer.Option("--from", metavar="TIME", help="Only the reservation that begins then (default: all)."),
     ] = None,
-    person: PersonOption = "",
+    person: PersonOption = None,
     lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Give a person's reservations of a rig back."""
     from harness.cli.rigs import unreserve
 
-    return unreserve(lab, rig, start, person)
+    return unreserve(lab, rig, start, person, as_json=as_json)
 
 
 @rigs_app.command("maintain")
 @command
 def maintain_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = "", lab: LabOption = DEFAULT_LAB
+    rig: RigArgument,
+    reason: ReasonOption,
+    person: PersonOption = None,
+    lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """Take a rig out of service: nobody is given it until it is back.
 
@@ -163,30 +184,57 @@ def maintain_command(
     """
     from harness.cli.rigs import maintain
 
-    return maintain(lab, rig, reason, person)
+    return maintain(lab, rig, reason, person, as_json=as_json)
 
 
 @rigs_app.command("back")
 @command
-def back_command(rig: RigArgument, person: PersonOption = "", lab: LabOption = DEFAULT_LAB) -> ExitCode:
-    """The rig is in service again.
+def back_command(
+    rig: RigArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also out of another's maintenance: are their hands off it?")
+    ] = False,
+    person: PersonOption = None,
+    lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """The rig is in service again: who maintains it says so.
 
     It is checked before anybody gets it.
     """
     from harness.cli.rigs import back
 
-    return back(lab, rig, person)
+    return back(lab, rig, person, force=force, as_json=as_json)
 
 
 @rigs_app.command("evict")
 @command
 def evict_command(
-    rig: RigArgument, reason: ReasonOption, person: PersonOption = "", lab: LabOption = DEFAULT_LAB
+    rig: RigArgument,
+    reason: ReasonOption,
+    person: PersonOption = None,
+    lab: LabOption = DEFAULT_LAB,
+    as_json: JsonOption = False,
 ) -> ExitCode:
     """End the lease of somebody who does not give a rig back.
 
-    Its owner may act until the lease has expired; then the rig is dirty, and checked before anybody gets it.
+    A run gives it back after the test in hand, goes on with its other rigs, and does not take it again.
+    Anybody else may act until the lease has expired; then the rig is dirty, and checked before the next gets
+    it. To be the next, reserve it first.
     """
     from harness.cli.rigs import evict
 
-    return evict(lab, rig, reason, person)
+    return evict(lab, rig, reason, person, as_json=as_json)
+
+
+@rigs_app.command("adopt")
+@command
+def adopt_command(lab: LabOption = DEFAULT_LAB) -> ExitCode:
+    """Take the lab's store of leases over from a host that was renamed, or is gone for good.
+
+    Only where 'belongs to host …' is what every command says. Never while that host still works with its
+    rigs: every lease in the store counts as expired, and two hosts would drive one rig.
+    """
+    from harness.cli.rigs import adopt
+
+    return adopt(lab)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pluggy
 
 from harness.cli.output import (
     DEFAULT_LAB,
@@ -16,7 +18,7 @@ from harness.cli.output import (
     tell,
     tell_where,
 )
-from harness.domain.errors import UsageError
+from harness.domain.errors import LabFault, UsageError
 from harness.execution import fork_ahead
 
 
@@ -38,6 +40,7 @@ class RunOptions:
     record_answers: Path | None = None
     operator: str = ""
     wait: float | None = None
+    priority: int = 0
     as_json: bool = False
 
 
@@ -65,9 +68,10 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
 
     folder = options.runs / run_id
     progress = Progress(quiet=options.as_json)
-    code = pytest.main(arguments, plugins=[progress, *plugins])
+    start = _Start()
+    code = pytest.main(arguments, plugins=[progress, start, *plugins])
     if code == pytest.ExitCode.USAGE_ERROR:
-        return ExitCode.USAGE
+        return start.refused
     for problem in progress.problems:
         tell(problem)
     if not (folder / PLAN).is_file():
@@ -85,6 +89,23 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
     if not by_outcomes:
         tell_what_is_left(options, run_id)
     return _of_no_outcomes(code)
+
+
+class _Start:
+    """Notices that it was the lab that kept a run from its start: of pytest's it is one more usage error."""
+
+    refused = ExitCode.USAGE
+
+    @pluggy.HookimplMarker("pytest")(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self) -> Generator[None, object, object]:
+        import pytest
+
+        try:
+            return (yield)
+        except pytest.UsageError as error:
+            if isinstance(error.__cause__, LabFault):
+                self.refused = ExitCode.BLOCKED
+            raise
 
 
 def _of_no_outcomes(code: int) -> ExitCode:
@@ -114,6 +135,8 @@ def arguments_of(options: RunOptions, run_id: str) -> list[str]:
         arguments.append(f"--record-answers={options.record_answers}")
     if options.wait is not None:
         arguments.append(f"--wait={options.wait}")
+    if options.priority:
+        arguments.append(f"--priority={options.priority}")
     if options.seed is not None:
         arguments.append(f"--seed={options.seed}")
     arguments += [f"--only-{kind}={word}" for kind, words in options.only.items() for word in words]

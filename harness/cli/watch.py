@@ -17,6 +17,7 @@ from typing import NoReturn, Protocol
 from harness.cli.output import ExitCode, tell
 from harness.cli.overview import Observer, Overview, RigSeen, RunSeen
 from harness.cli.picture import Picture
+from harness.cli.rigs import told_reservation
 from harness.config import load_lab
 from harness.domain.errors import LabFault
 from harness.records.canonical import plain
@@ -87,6 +88,7 @@ class _Lines:
             return
         news = {rig.status.rig: _of_rig(rig) for rig in seen.rigs}
         news |= {str(each): str(each) for each in seen.waiting}
+        news |= {each.id: told_reservation(each) for each in seen.reservations}
         news |= {run.id: _of_run(run) for run in seen.runs}
         going_on = {run.id for run in seen.runs if not run.over}
         for what, line in news.items():

@@ -39,6 +39,7 @@ class Settings:
     owner: str = ""  # the person for whom the run holds its rigs
     exports: bool = True  # made when it ends
     wait: float = math.inf  # seconds that a rig is waited for which somebody else has
+    priority: int = 0  # who waits with a greater one is served first
 
     @property
     def folder(self) -> Path:

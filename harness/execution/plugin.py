@@ -90,6 +90,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long to wait for a rig that somebody else has (default: as long as it takes)",
     )
+    group.addoption(
+        "--priority",
+        type=int,
+        default=0,
+        metavar="N",
+        help="whoever waits for a rig with a greater one gets it first (default: 0)",
+    )
     for xdist in parser.getgroup("xdist").options:
         if "-n" in xdist.names():
             _teach_rigs(xdist)

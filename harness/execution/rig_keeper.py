@@ -82,7 +82,13 @@ class RigKeeper:
         self._refusal: HarnessError | None = None  # why the rig cannot be had, for the attempt that asks
         self.trace = TraceRouter()
         self.tenancy = Tenancy(
-            settings.lab, settings.owner, settings.run.run_id, settings.wait, self._clean, self.trace
+            settings.lab,
+            settings.owner,
+            settings.run.run_id,
+            settings.wait,
+            self._clean,
+            self.trace,
+            settings.priority,
         )
         self._told = ""  # what the rig was last said to wait for
         self._detach_log: Callable[[], None] = _nothing
@@ -100,9 +106,12 @@ class RigKeeper:
     def ready(self) -> bool:
         """Whether the bound rig is ours, or never will be, so that an attempt may say so.
 
-        A rig that somebody else wants is given back first, and waited for.
+        A rig that somebody else wants is given back first, and waited for. One that was refused is not asked
+        for again before an attempt has said so.
         """
         self._keep_log_of(self._bound)
+        if self._refusal is not None:
+            return True
         if reason := self.tenancy.wanted_back():
             self.trace.event("lease", f"wanted back: {reason}")
             self.close()

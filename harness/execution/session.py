@@ -125,6 +125,7 @@ def _read_settings(config: pytest.Config) -> Settings:
         answers=load_answers(map(Path, config.getoption("answers"))),
         owner=config.getoption("operator") or login_name(),
         wait=config.getoption("wait"),
+        priority=config.getoption("priority"),
         exports=not config.getoption("no_exports"),
     )
 

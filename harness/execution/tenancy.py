@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from harness.domain.errors import HarnessError, LabFault
@@ -34,7 +35,8 @@ class Tenancy:
     """One process's lease on one rig at a time. Life cycle: :meth:`hold`, :meth:`give_back`, :meth:`close`.
 
     ``owner`` is the person for whom, ``run_id`` the run for which it is held; a rig is waited for ``wait``
-    seconds. ``check`` opens a dirty rig under the lease that it is given, makes it safe, and closes it.
+    seconds, and had before who waits with a smaller ``priority``. ``check`` opens a dirty rig under the lease
+    that it is given, makes it safe, and closes it.
     """
 
     def __init__(
@@ -45,17 +47,20 @@ class Tenancy:
         wait: float,
         check: Callable[[str, Lease], None],
         trace: Trace,
+        priority: int = 0,
     ) -> None:
         self._lab = lab
         self._run = f"run {run_id}"
         self._owner = owner
         self._wait = wait
         self._check = check
+        self._priority = priority
         self._trace = trace
         self._opened_pool: Pool | None = None
         self._claim: Claim | None = None
         self._asked = 0.0  # monotonic: since when the rig is waited for, or when it was last asked for
         self._trouble = ""  # why the store could not be asked
+        self._taken_away: dict[str, str] = {}  # by whom and why, by rig
         self._lab_faults = 0  # on the rig that we hold, since an attempt last went well
         self.lease: Lease | None = None
 
@@ -65,7 +70,7 @@ class Tenancy:
         if self._opened_pool is None:
             from harness.rigs.pool import Pool
 
-            self._opened_pool = Pool(self._lab, self._owner)
+            self._opened_pool = Pool(self._lab, self._owner, hands_on=False)
         return self._opened_pool
 
     @property
@@ -78,12 +83,15 @@ class Tenancy:
     def hold(self, rig: str) -> bool:
         """Whether the rig is ours; where it is not, we stand in its queue, and ask again.
 
-        Raises :class:`RigTaken` where it has been waited for long enough, and what the check of a dirty rig
-        raises. A store that cannot be asked is asked again.
+        Raises :class:`RigTaken` where it has been waited for long enough, or was taken away from us, and what
+        the check of a dirty rig raises. A store that cannot be asked is asked again.
         """
         if self.lease is None:
+            if reason := self._taken_away.get(rig):
+                raise RigTaken(f"rig {rig} was taken away by {reason}", remedy="use another rig")
             if self._claim is None:
-                self._claim = self.pool.claim(rig, self._run, lambda lease: self._check(rig, lease))
+                check = partial(self._check, rig)
+                self._claim = self.pool.claim(rig, self._run, check, priority=self._priority)
                 self._asked = time.monotonic()
             self._trouble = ""
             try:
@@ -163,6 +171,8 @@ class Tenancy:
         if lease is not None:
             self._trace.event("lease", f"rig {', '.join(lease.rigs)} is given back", dirty=dirty)
             self._tell(lambda: lease.release(dirty))
+            if lease.taken_away:
+                self._taken_away |= dict.fromkeys(lease.rigs, lease.taken_away)
 
     def close(self) -> None:
         """Give the rig back, wait for none, and let go of the store."""

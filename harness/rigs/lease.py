@@ -24,7 +24,8 @@ _TURN: Final = 0.5  # seconds after which who waits sees for itself: expiries an
 class Lease:
     """Rigs that are held. Life cycle: given, :meth:`check` before each write, :meth:`release`; or lost.
 
-    ``lost`` is set when the store says that the lease has ended without our doing.
+    ``lost`` is set when the store says that the lease has ended without our doing. ``taken_away`` is by whom
+    and why, once we know that somebody has ended it.
     """
 
     def __init__(self, leases: Leases, ask: Ask, grant: Grant, began: float, *, cleaning: bool) -> None:
@@ -33,6 +34,7 @@ class Lease:
         self.tokens: Mapping[str, int] = grant.tokens
         self.cleaning = cleaning
         self.lost = threading.Event()
+        self.taken_away = ""
         self._leases = leases
         self._until = began + leases.trust  # boot time until which we need not ask
         self._ended = False  # we are done with it
@@ -69,7 +71,7 @@ class Lease:
     def permit(self) -> Permit:
         """How a guard that outlives us asks whether it may still make the rigs safe in our name."""
         leases = self._leases
-        arguments = (leases.store.url, self.id, self.rigs, leases.owner, leases.expiry)
+        arguments = (leases.store.url, self.id, self.rigs, leases.owner, leases.expiry, leases.hands_on)
         return Permit("harness.rigs.rescue:permitted", arguments)
 
     def wanted_back(self) -> str:
@@ -77,7 +79,16 @@ class Lease:
 
         Somebody wants to maintain one, has reserved it by now, or waits with a higher priority for it.
         """
-        return self._leases.store.read(lease_views.wanted_back(self.id, self._leases.owner, self.rigs))
+        leases = self._leases
+        look = lease_views.wanted_back(self.id, leases.owner, self.rigs, hands_on=leases.hands_on)
+        reason = leases.store.read(look)
+        if reason:
+            self.look_who_took()
+        return reason
+
+    def look_who_took(self) -> None:
+        """Find out whether somebody has ended it: the store tells until another is given the rigs."""
+        self.taken_away = self._leases.store.read(lease_views.taken_away(self.tokens))
 
     def release(self, dirty: str = "") -> None:
         """Give the rigs back: free, or dirty for a reason, such as a bench that is not known to be safe.

@@ -8,7 +8,6 @@ This module loads SQLAlchemy: import it inside the functions that need it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,9 +15,18 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from harness.rigs.lease_views import RIGS, expired, rig_of, standings_of, status_of, turns_of, why_gone
+from harness.rigs.lease_views import (
+    RIGS,
+    as_json,
+    expired,
+    rig_of,
+    standings_of,
+    status_of,
+    turns_of,
+    why_gone,
+)
 from harness.rigs.lease_words import Ask, Grant, Holder, NoSuchRig, RigState, RigTaken, StaleLease
-from harness.rigs.queue import Standing, assign, next_served
+from harness.rigs.queue import Standing, assign, kept_out_by_maintenance, next_served
 from harness.rigs.tables import REQUEST, RIG, STORE
 
 _GIVE: Final = (
@@ -96,8 +104,7 @@ def _wait(connection: Connection, now: int, ask: Ask, *, queued: bool) -> None:
         connection.execute(_RENEW_REQUEST, {"request": ask.id, "until": until})
         return
     gone = connection.execute(delete(REQUEST).where(REQUEST.c.expires_us <= now)).rowcount
-    wanted = json.dumps([asdict(slot) for slot in ask.slots])
-    values = {"id": ask.id, "wanted": wanted, "priority": ask.priority, "expected_s": ask.expected}
+    values = {"id": ask.id, "wanted": as_json(ask), "priority": ask.priority, "expected_s": ask.expected}
     connection.execute(insert(REQUEST).values(values | asdict(ask.by) | {"expires_us": until}))
     if gone:
         connection.execute(CHANGED)
@@ -114,13 +121,13 @@ def withdraw(request: str) -> Callable[[Connection, int], None]:
 
 
 def take_dirty(rig: str, ask: Ask) -> Callable[[Connection, int], Grant]:
-    """Give a dirty rig to who will clean it; while in maintenance only to who maintains it."""
+    """Give a dirty rig to who will clean it; while in maintenance only to who maintains it, by hand."""
 
     def work(connection: Connection, now: int) -> Grant:
         row = rig_of(settled(connection, now), rig)
         if row.lease_id == ask.id:
             return Grant({rig: row.token})
-        others = row.maintenance_by not in {"", ask.by.owner}
+        others = kept_out_by_maintenance(row.maintenance_by, ask.by.owner, hands_on=ask.hands_on)
         if others or row.lease_id is not None or row.state != RigState.DIRTY:
             raise RigTaken(
                 str(status_of(row, now)), remedy="only a dirty rig that nobody cleans yet is taken so"

@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, select, text
 
 from harness.rigs.lease_words import Ask, Holder, NoSuchRig, Reservation, RigState, RigStatus, Waiting
-from harness.rigs.queue import Obstacle, Reserved, Slot, Standing, Wish, to_be_given_back, worded
+from harness.rigs.queue import (
+    Obstacle,
+    Reserved,
+    Slot,
+    Standing,
+    Wish,
+    kept_out_by_maintenance,
+    to_be_given_back,
+    worded,
+)
 from harness.rigs.tables import REQUEST, RESERVATION, RIG
 
 RIGS: Final = (
@@ -49,11 +58,17 @@ def waiting(connection: Connection, now: int) -> tuple[Waiting, ...]:
 
 
 def reservations(connection: Connection, _: int) -> tuple[Reservation, ...]:
-    """All that are kept, by when they start."""
-    return tuple(
-        Reservation(row.id, row.rig, row.person, row.reason, _utc(row.starts), _utc(row.ends))
-        for row in connection.execute(_RESERVATIONS)
-    )
+    """All that are not over, by when they start."""
+    at = wall(connection)
+    return tuple(_reservation(row) for row in connection.execute(_RESERVATIONS) if row.ends > at)
+
+
+def unused(connection: Connection, now: int) -> frozenset[str]:
+    """The rigs of the lab that nobody holds or waits for."""
+    wanted = [slot for row in connection.execute(_REQUESTS, {"now": now}) for slot in _slots(row.wanted)]
+    idle = (row for row in connection.execute(RIGS) if row.lease_id is None or expired(row, now))
+    standings = (Standing(row.name, row.dmc) for row in idle)
+    return frozenset(rig.name for rig in standings if not any(slot.suits(rig) for slot in wanted))
 
 
 def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
@@ -71,7 +86,8 @@ def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
                 continue
             obstacle = standing.keeps_out(wish, at)
             if obstacle is Obstacle.RESERVED:
-                told += [told_of(r) for r in reservations(connection, now) if r.rig == standing.name]
+                reserved = (row for row in connection.execute(_RESERVATIONS) if row.rig == standing.name)
+                told += [told_of(_reservation(r)) for r in reserved if _reserved(r).keeps_out(wish, at)]
             elif obstacle or expired(row, now):
                 told.append(str(status_of(row, now)))
             else:
@@ -84,14 +100,16 @@ def waits_for(ask: Ask) -> Callable[[Connection, int], str]:
     return work
 
 
-def wanted_back(lease: str, owner: str, rigs: Collection[str]) -> Callable[[Connection, int], str]:
+def wanted_back(
+    lease: str, owner: str, rigs: Collection[str], *, hands_on: bool
+) -> Callable[[Connection, int], str]:
     """Why the lease's rigs should be given back between two tests. One query where nobody wants anything."""
 
     def work(connection: Connection, now: int) -> str:
         rows = connection.execute(RIGS).all()
         ours = [row for row in rows if row.name in rigs and row.lease_id == lease]
         for row in ours:
-            if row.maintenance_by not in {"", owner}:
+            if kept_out_by_maintenance(row.maintenance_by, owner, hands_on=hands_on):
                 return f"{row.name} is to be maintained by {row.maintenance_by}: {row.maintenance_reason}"
             if row.evicted:
                 return f"{row.name} is taken away by {row.evicted}"
@@ -109,6 +127,17 @@ def wanted_back(lease: str, owner: str, rigs: Collection[str]) -> Callable[[Conn
             if (wish := wanted.get(row.name)) is not None:
                 return f"{row.name} is waited for by {wish.owner}, of priority {wish.priority}"
         return ""
+
+    return work
+
+
+def taken_away(tokens: Mapping[str, int]) -> Callable[[Connection, int], str]:
+    """By whom and why a lease was ended; empty where it was not, or another has been given its rigs since."""
+
+    def work(connection: Connection, _: int) -> str:
+        rows = connection.execute(RIGS).all()
+        told = (row.evicted for row in rows if tokens.get(row.name) == row.token)
+        return next(filter(None, told), "")
 
     return work
 
@@ -173,7 +202,7 @@ def standings_of(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[list
     reserved: dict[str, tuple[Reserved, ...]] = {}
     if rows and rows[0].reservations:
         for row in connection.execute(_RESERVATIONS):
-            reserved[row.rig] = (*reserved.get(row.rig, ()), Reserved(row.person, row.starts, row.ends))
+            reserved[row.rig] = (*reserved.get(row.rig, ()), _reserved(row))
     standings = [
         Standing(
             row.name,
@@ -196,7 +225,7 @@ def _obstacle(row: Row[Any]) -> Obstacle | None:
 
 def turns_of(connection: Connection, now: int, ask: Ask, rows: Sequence[Row[Any]]) -> tuple[bool, list[Wish]]:
     """Whether ours waits already; all in the order of their turn, ours last of its priority if not."""
-    ours = Wish(ask.id, ask.slots, ask.by.owner, ask.expected, ask.priority)
+    ours = Wish(ask.id, ask.slots, ask.by.owner, ask.expected, ask.priority, ask.hands_on)
     if not (rows and rows[0].requests):
         return False, [ours]
     requests = connection.execute(_REQUESTS, {"now": now}).all()
@@ -208,11 +237,23 @@ def turns_of(connection: Connection, now: int, ask: Ask, rows: Sequence[Row[Any]
 
 
 def _wishes(requests: Iterable[Row[Any]]) -> list[Wish]:
-    return [Wish(row.id, _slots(row.wanted), row.owner, row.expected_s, row.priority) for row in requests]
+    return [
+        Wish(row.id, _slots(row.wanted), row.owner, row.expected_s, row.priority, _is_hands_on(row.wanted))
+        for row in requests
+    ]
+
+
+def as_json(ask: Ask) -> str:
+    """The column ``wanted`` of a request. Each slot says who asks, which earlier versions read over."""
+    return json.dumps([asdict(slot) | {"hands_on": ask.hands_on} for slot in ask.slots])
 
 
 def _slots(wanted: str) -> tuple[Slot, ...]:
     return tuple(Slot(tuple(slot["rigs"]), slot["dmc"]) for slot in json.loads(wanted))
+
+
+def _is_hands_on(wanted: str) -> bool:
+    return all(slot.get("hands_on", False) for slot in json.loads(wanted))
 
 
 def wall(connection: Connection) -> float:
@@ -220,6 +261,14 @@ def wall(connection: Connection) -> float:
     if connection.dialect.name == "sqlite":
         return time.time()
     return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+
+def _reserved(row: Row[Any]) -> Reserved:
+    return Reserved(row.person, row.starts, row.ends)
+
+
+def _reservation(row: Row[Any]) -> Reservation:
+    return Reservation(row.id, row.rig, row.person, row.reason, _utc(row.starts), _utc(row.ends))
 
 
 def _utc(seconds: float) -> datetime:

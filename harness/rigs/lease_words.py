@@ -71,6 +71,7 @@ class Ask:
     priority: int  # a greater one is served first
     expected: float  # for how many seconds the rigs will be needed
     expiry_us: int
+    hands_on: bool = False  # a person does what is done with them, and no run
 
     @property
     def wanted(self) -> str:

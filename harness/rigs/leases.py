@@ -32,7 +32,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -80,7 +80,8 @@ _log: Final = logging.getLogger(__name__)
 class Leases:
     """One process's leases in the lab's store. Life cycle: make, use, :meth:`close`.
 
-    ``owner`` is a person or a run; ``expiry`` is in seconds. ``on_lost`` hears of a lease that was lost, in
+    ``owner`` is a person, with their ``hands_on`` the rigs, or as who has started a run: what a person
+    maintains is had by hand only. ``expiry`` is in seconds. ``on_lost`` hears of a lease that was lost, in
     the thread that noticed it, and must not raise. A lease that is not released when this is closed is
     renewed no more, so that its rigs become dirty. A process that was forked makes one of its own.
     """
@@ -91,10 +92,12 @@ class Leases:
         owner: str,
         *,
         expiry: float = EXPIRY,
+        hands_on: bool = True,
         on_lost: Callable[[Lease], None] | None = None,
     ) -> None:
         self.owner = owner
         self.expiry = expiry
+        self.hands_on = hands_on
         # The store's clock may run ahead of ours by what it grants unseen, and a write takes its time.
         self.trust = expiry - min(expiry / 2, max(expiry / 5, LONGEST_UNSEEN / 1e6))
         self.store = store
@@ -159,13 +162,14 @@ class Leases:
     # What people do
 
     def enrol(self, rigs: Mapping[str, str]) -> None:
-        """Rigs by name, each with its DMC, are of the lab. A new one is free."""
-        self.store.write(people_rows.enrol(rigs))
+        """Rigs by name, each with its DMC, are of the lab; a new one is free. Nothing is written twice."""
+        if not rigs.items() <= self.store.read(people_rows.enrolled).items():
+            self.store.write(people_rows.enrol(rigs))
 
-    def enrol_all(self, rigs: Mapping[str, str]) -> None:
-        """They are all that the lab has; the others are retired. Nothing is written where that is known."""
-        if self.store.read(people_rows.enrolled) != dict(rigs):
-            self.store.write(people_rows.enrol(rigs, alone=True))
+    def retire_all_but(self, rigs: Set[str]) -> None:
+        """They are all that the lab has; the others are retired, unless somebody holds or waits for them."""
+        if self.store.read(lease_views.unused) - rigs:
+            self.store.write(people_rows.retire_all_but(rigs))
 
     def retire(self, rig: str) -> None:
         """The rig has left the lab; who waits for it alone is told at once."""
@@ -186,12 +190,12 @@ class Leases:
         """Take the rig out of service; who holds it goes on, nobody gets it then."""
         self.store.write(people_rows.maintain(rig, self.owner, reason))
 
-    def back_in_service(self, rig: str) -> None:
-        """Maintenance is done: the rig is dirty, so that it is checked before it is given out."""
-        self.store.write(people_rows.back_in_service(rig))
+    def back_in_service(self, rig: str, *, force: bool = False) -> None:
+        """Maintenance of ours is done, with ``force`` another's: the rig is dirty, so that it is checked."""
+        self.store.write(people_rows.back_in_service(rig, self.owner, force=force))
 
     def evict(self, rig: str, reason: str) -> None:
-        """End another's lease: it is renewed no more. Its rigs are dirty when it has expired, not before."""
+        """End another's lease: it is renewed no more. Its rigs are dirty once it has expired."""
         self.store.write(people_rows.evict(rig, self.owner, reason))
 
     def rigs(self) -> tuple[RigStatus, ...]:
@@ -249,6 +253,7 @@ class Leases:
                 lease.renewed(began)
             else:
                 self._lose(lease)
+                lease.look_who_took()
 
     def changes(self) -> int:
         """See :meth:`until_changed`."""
@@ -265,7 +270,8 @@ class Leases:
         if not slots:
             raise UsageError("no rig is asked for")
         by = Holder.this_process(self.owner, purpose)
-        return Ask(uuid.uuid4().hex, by, slots, priority, expected, round(self.expiry * 1e6))
+        expiry_us = round(self.expiry * 1e6)
+        return Ask(uuid.uuid4().hex, by, slots, priority, expected, expiry_us, self.hands_on)
 
     def _remember(self, lease: Lease) -> Lease:
         with self._lock:

@@ -5,7 +5,7 @@ This module loads SQLAlchemy: import it inside the functions that need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from harness.domain.errors import UsageError
 from harness.rigs import health_rows
 from harness.rigs.lease_rows import CHANGED, settled
-from harness.rigs.lease_views import reservations, rig_of, status_of, told_of, wall
+from harness.rigs.lease_views import reservations, rig_of, status_of, told_of, unused, wall
 from harness.rigs.lease_words import Reservation, RigState, RigTaken
 from harness.rigs.tables import RESERVATION, RIG
 
@@ -28,14 +28,11 @@ def enrolled(connection: Connection, _: int) -> dict[str, str]:
     return {row.name: row.dmc for row in connection.execute(_ENROLLED)}
 
 
-def enrol(rigs: Mapping[str, str], *, alone: bool = False) -> Callable[[Connection, int], None]:
-    """Rigs and their DMCs are of the lab; one that was there before keeps its state and its token.
-
-    With ``alone`` they are all that the lab has: the others have left it.
-    """
+def enrol(rigs: Mapping[str, str]) -> Callable[[Connection, int], None]:
+    """Rigs and their DMCs are of the lab; one that was there before keeps its state and its token."""
 
     def work(connection: Connection, now: int) -> None:
-        if enrolled(connection, now) == rigs:  # by somebody who was quicker
+        if rigs.items() <= enrolled(connection, now).items():  # by somebody who was quicker
             return
         known = set(connection.execute(select(RIG.c.name)).scalars())
         for name, dmc in rigs.items():
@@ -45,9 +42,17 @@ def enrol(rigs: Mapping[str, str], *, alone: bool = False) -> Callable[[Connecti
             else:
                 new = {"name": name, "state": RigState.FREE, "token": 0}
                 connection.execute(insert(RIG).values(new | values))
-        for name in sorted(known - rigs.keys()) if alone else ():
-            connection.execute(update(RIG).where(RIG.c.name == name).values(enrolled=False))
         connection.execute(CHANGED)
+
+    return work
+
+
+def retire_all_but(rigs: Set[str]) -> Callable[[Connection, int], None]:
+    """The others have left the lab, but for those that somebody holds or waits for, by whatever lab file."""
+
+    def work(connection: Connection, now: int) -> None:
+        for name in unused(connection, now) - rigs:
+            retire(name)(connection, now)
 
     return work
 
@@ -92,20 +97,25 @@ def maintain(rig: str, by: str, reason: str) -> Callable[[Connection, int], None
     return work
 
 
-def back_in_service(rig: str) -> Callable[[Connection, int], None]:
-    """Maintenance has ended. Somebody had their hands on the rig, so that it is dirty."""
+def back_in_service(rig: str, by: str, *, force: bool) -> Callable[[Connection, int], None]:
+    """Maintenance has ended. Somebody had their hands on the rig, so that it is dirty.
+
+    Another's ends only with ``force``: :class:`RigTaken`.
+    """
 
     def work(connection: Connection, now: int) -> None:
         row = rig_of(settled(connection, now), rig)
         if not row.maintenance_by:
             return
+        if row.maintenance_by != by and not force:
+            raise RigTaken(str(status_of(row, now)), remedy=f"ask {row.maintenance_by}, or --force")
         values: dict[str, object] = dict.fromkeys(_MAINTENANCE, "")
         reason = f"back from maintenance by {row.maintenance_by}: {row.maintenance_reason}"
         if row.lease_id is None:
             values |= {"state": RigState.DIRTY, "dirty_reason": reason}
         connection.execute(update(RIG).where(RIG.c.name == rig).values(values))
         connection.execute(CHANGED)
-        health_rows.unknown_again(rig, row.maintenance_by, reason)(connection, now)
+        health_rows.unknown_again(rig, by, reason)(connection, now)
 
     return work
 

@@ -94,10 +94,11 @@ def _nothing() -> None:
 class Pool:
     """The rigs of a lab, for one process. Life cycle: make, use, :meth:`close`.
 
-    ``owner`` is a person or a run. ``expiry`` is in seconds (:func:`lease_expiry`), and so is ``patience``,
-    for which a store that is busy or away is waited for. ``on_lost`` hears of a lease that was lost, in the
-    thread that noticed it, and must not raise. Making one tells the store which rigs the lab has, and writes
-    nothing where it knows. A process that was forked makes one of its own.
+    ``owner`` is a person, with their ``hands_on`` the rigs, or as who has started a run. ``expiry`` is in
+    seconds (:func:`lease_expiry`), and so is ``patience``, for which a store that is busy or away is waited
+    for. ``on_lost`` hears of a lease that was lost, in the thread that noticed it, and must not raise. Making
+    one tells the store which rigs the lab has, and writes nothing where it knows; who claims one retires
+    those that have left the lab. A process that was forked makes one of its own.
 
     Everything here, from the first line, raises a ``StoreFault`` where the store is locked, full or away.
     """
@@ -108,6 +109,7 @@ class Pool:
         owner: str,
         *,
         expiry: float | None = None,
+        hands_on: bool = True,
         patience: float | None = None,
         on_lost: Callable[[Lease], None] | None = None,
     ) -> None:
@@ -118,11 +120,13 @@ class Pool:
 
         self.lab = lab
         self._store = Store(store_url(lab), patience=PATIENCE if patience is None else patience)
-        self.leases = Leases(self._store, owner, expiry=expiry or lease_expiry(), on_lost=on_lost)
+        self.leases = Leases(
+            self._store, owner, expiry=expiry or lease_expiry(), hands_on=hands_on, on_lost=on_lost
+        )
         self.health = HealthBook(self._store)
         self.durations = Durations(self._store)
         try:
-            self.leases.enrol_all({rig.id: rig.dmc.id for rig in lab.rigs})
+            self.leases.enrol({rig.id: rig.dmc.id for rig in lab.rigs})
         except BaseException:
             self.close()
             raise
@@ -243,6 +247,8 @@ class Claim:
         Until then we stand in the queue. Raises what the check does, and :class:`LabFault` for the first bad
         finding of it: the rig stays dirty then, and we in the queue. :class:`NoSuchRig`: it has left the lab.
         """
+        if not self._stands:  # who only looks, by a lab file of his own, retires nothing
+            self._pool.leases.retire_all_but({rig.id for rig in self._pool.lab.rigs})
         self._stands = True
         lease = self._request.poll()
         if lease is None and self._clean():

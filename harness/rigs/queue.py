@@ -60,6 +60,14 @@ def of_dmc(dmc: str) -> Slot:
     return Slot(dmc=dmc)
 
 
+def kept_out_by_maintenance(maintainer: str, owner: str, *, hands_on: bool) -> bool:
+    """Whether a rig that somebody maintains is not for this owner: only who maintains it has it, by hand.
+
+    Not so a run of theirs: it would drive the rig while their hands are in it.
+    """
+    return maintainer != "" and not (hands_on and maintainer == owner)
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """A rig is somebody's for a time; seconds since 1970."""
@@ -67,6 +75,10 @@ class Reserved:
     person: str
     starts: float
     ends: float
+
+    def keeps_out(self, wish: Wish, at: float) -> bool:
+        """Whether it is another's, and has begun or will before this asker would be done."""
+        return self.person != wish.owner and self.starts <= at + wish.expected and at < self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +89,14 @@ class Standing:
     dmc: str
     obstacle: Obstacle | None = None
     reserved: tuple[Reserved, ...] = field(default=())
-    maintained_by: str = ""  # in maintenance it is given to nobody else
+    maintained_by: str = ""  # see kept_out_by_maintenance
     priority: int | None = None  # that it is held with
 
     def keeps_out(self, wish: Wish, at: float) -> Obstacle | None:
         """Why this asker cannot have the rig, ``at`` seconds since 1970; ``None`` where nothing does."""
-        if self.maintained_by not in {"", wish.owner}:
+        if kept_out_by_maintenance(self.maintained_by, wish.owner, hands_on=wish.hands_on):
             return Obstacle.MAINTENANCE
-        done = at + wish.expected
-        if any(r.person != wish.owner and r.starts <= done and at < r.ends for r in self.reserved):
+        if any(reserved.keeps_out(wish, at) for reserved in self.reserved):
             return Obstacle.RESERVED
         return self.obstacle
 
@@ -99,6 +110,7 @@ class Wish:
     owner: str = ""
     expected: float = 0.0
     priority: int = 0
+    hands_on: bool = False
 
 
 def assign(slots: Sequence[Slot], *pools: Iterable[Standing]) -> tuple[str, ...] | None:

@@ -18,7 +18,9 @@ _LEFT: Final = "its owner died; its bench was made safe, and nothing was checked
 
 
 @contextmanager
-def permitted(url: str, lease: str, rigs: Sequence[str], owner: str, expiry: float) -> Iterator[str]:
+def permitted(
+    url: str, lease: str, rigs: Sequence[str], owner: str, expiry: float, hands_on: bool
+) -> Iterator[str]:
     """Why nobody may act on the rigs for the owner of a lease, who has died; nothing where it may be done.
 
     Nobody else gets them while the block lasts: the lease is renewed once, or, where a rig was found dirty by
@@ -30,7 +32,7 @@ def permitted(url: str, lease: str, rigs: Sequence[str], owner: str, expiry: flo
         if lease in store.write(lease_rows.renew([lease], (), round(expiry * 1e6)), alone=False):
             yield ""
             return
-        leases = held.enter_context(Leases(store, owner, expiry=expiry))
+        leases = held.enter_context(Leases(store, owner, expiry=expiry, hands_on=hands_on))
         try:
             for rig in rigs:
                 cleaning = leases.take_dirty(rig, "its guard makes its bench safe")

@@ -109,13 +109,15 @@ class Store:
     """A database. Life cycle: make (nothing is touched yet), :meth:`read`, :meth:`write`, :meth:`close`.
 
     Threads may share it; a process that was forked makes one of its own. ``adopt`` takes over an SQLite
-    store from a host that is gone for good or was renamed: every lease in it has then expired.
+    store from a host that is gone for good or was renamed: every lease in it has then expired, and
+    ``taken_from`` is that host.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, adopt: bool = False) -> None:
         self.url = url  # with its password, if it has one
         self.patience = patience
         self._adopt = adopt
+        self.taken_from = ""
         self._waiting = threading.Event()  # never set: it makes a pause
         self._preparing = threading.Lock()
         self._ready = False
@@ -124,7 +126,8 @@ class Store:
         self._writing: Engine = self._engine.execution_options(writes=True)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         self._folder = Path(self._engine.url.database or ".").parent
-        self.name = self._engine.url.render_as_string(hide_password=True)
+        named = self._engine.url.set(query={})  # which may have a password of its own
+        self.name = named.render_as_string(hide_password=True)
 
     def __enter__(self) -> Self:
         return self
@@ -261,9 +264,10 @@ class Store:
         if row.boot and row.host != host and not self._adopt:
             problem = f"{self.name} belongs to host {row.host}; this is {host}"
             remedy = (
-                "share rigs between hosts by a PostgreSQL store; adopt this one if that host is gone for good"
+                "share rigs between hosts by a PostgreSQL store; if that host was renamed, or is gone for"
             )
-            raise StoreFault(problem, remedy=remedy)
+            raise StoreFault(problem, remedy=f"{remedy} good: harness rigs adopt")
+        self.taken_from = row.host if row.host != host else ""
         last = (select(func.max(table.c.expires_us)).scalar_subquery() for table in (RIG, REQUEST))
         expiries = connection.execute(select(*last)).one()
         raw, began = self._boot_us(), max(row.store_us, *(each or 0 for each in expiries)) + 1
@@ -371,7 +375,7 @@ def _engine(url: str) -> Engine:
     """Raises :class:`ConfigurationError` for a URL that is none, or a database that is not installed."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: its port is no number
         raise ConfigurationError(
             "the store's URL is none", remedy="write postgresql://user@host/name"
         ) from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -137,7 +140,17 @@ def test_maintenance_takes_a_rig_out_until_it_is_back_and_then_it_is_dirty(rigs:
     assert done.stdout == "ioc-1 is back in service, and dirty\n"
     assert "'harness lab check ioc-1' does that now" in done.stderr
     assert listed(rigs)["ioc-1"]["state"] == "dirty"
-    assert "it was not in maintenance: ioc-1 is dirty" in rigs("back", "ioc-1").stderr
+    assert "it was not in maintenance: ioc-1 is dirty" in rigs("back", "ioc-1").stdout
+
+
+def test_maintenance_is_ended_by_another_only_with_force_and_then_in_their_name(rigs: Call) -> None:
+    rigs("maintain", "ioc-1", "--reason", "new relay")
+    refused = rigs("back", "ioc-1", "--as", "bob", code=3)
+    assert "ioc-1 is in maintenance by ann: new relay (ask ann, or --force)" in refused.stderr
+    assert listed(rigs)["ioc-1"]["maintenance"] == {"by": "ann", "reason": "new relay"}
+    assert rigs("back", "ioc-1", "--as", "bob", "--force").stdout == "ioc-1 is back in service, and dirty\n"
+    last = json.loads(rigs("history", "ioc-1", "--json").stdout)[-1]
+    assert (last["by"], last["reason"]) == ("bob", "back from maintenance by ann: new relay")
 
 
 def test_who_takes_out_a_rig_that_is_in_use_is_told_by_whom(rigs: Call, pool: Pool) -> None:
@@ -168,6 +181,29 @@ def test_a_reservation_is_a_persons_for_a_time(rigs: Call, pool: Pool) -> None:
     assert listed(rigs)["ioc-1"]["reservations"] == []
 
 
+def test_what_people_do_is_answered_for_a_program(rigs: Call, pool: Pool) -> None:
+    def answer(*arguments: str) -> Any:
+        return json.loads(rigs(*arguments, "--json").stdout)
+
+    said = ("--reason", "firmware trial")
+    made = answer("reserve", "ioc-1", "--to", "2099-06-01", *said)
+    assert (made["rig"], made["person"], made["reason"]) == ("ioc-1", "ann", "firmware trial")
+    assert answer("unreserve", "ioc-1") == [made]
+    with take(pool, "ioc-1"):
+        assert answer("evict", "ioc-1", *said)["holder"]["owner"] == "run-7"
+    assert answer("maintain", "ioc-1", *said)["maintenance_by"] == "ann"
+    assert answer("back", "ioc-1")["maintenance_by"] == ""
+
+
+@pytest.mark.parametrize("start", ["now", "2099-03-02T09:15:30"])
+def test_a_reservation_is_given_back_by_the_time_that_is_told(rigs: Call, lab: Lab, start: str) -> None:
+    begins = [] if start == "now" else ["--from", start]
+    made = rigs("reserve", "ioc-1", *begins, "--to", "2099-06-01", "--reason", "firmware trial")
+    told = "T".join(made.stdout.partition(" from ")[2].split()[:2])
+    assert "no longer: ioc-1 is reserved" in rigs("unreserve", "ioc-1", "--from", told).stdout
+    assert listed(rigs)["ioc-1"]["reservations"] == []
+
+
 def test_a_reservation_from_now_says_who_still_has_the_rig(rigs: Call, pool: Pool) -> None:
     with take(pool, "ioc-1") as lease:
         made = rigs("reserve", "ioc-1", "--to", "2099-01-01", "--reason", "firmware trial")
@@ -180,7 +216,23 @@ def test_to_evict_ends_a_lease_once_it_has_expired(rigs: Call, pool: Pool) -> No
     with take(pool, "ioc-1"):
         done = rigs("evict", "ioc-1", "--reason", "stuck")
         assert "the lease of run-7 (run run-7;" in done.stdout
-        assert "s ioc-1 is dirty: checked, then given to who is next" in done.stderr
+        assert "a run gives ioc-1 back after the test in hand, and does not take it again" in done.stderr
+        assert "s it is dirty: checked, then given to who is next" in done.stderr
+
+
+def test_the_store_of_a_host_that_was_renamed_is_adopted(rigs: Call, lab: Lab) -> None:
+    with Pool(lab, "run-7", expiry=600) as pool:
+        take(pool, "ioc-1")
+    assert "nothing to adopt" in rigs("adopt").stderr
+    with closing(sqlite3.connect(lab.state / "lab.sqlite")) as store, store:
+        store.execute("UPDATE lab_store SET boot = 'an earlier one', host = 'bench-host-2'")
+    refused = rigs(code=3)
+    assert "belongs to host bench-host-2; this is" in refused.stderr
+    assert "harness rigs adopt" in refused.stderr
+    done = rigs("adopt")
+    assert "lab.sqlite is this host's now, and no more bench-host-2's" in done.stdout
+    assert "checked before anybody gets them" in done.stderr
+    assert listed(rigs)["ioc-1"]["state"] == "dirty"
 
 
 @pytest.mark.parametrize(
@@ -189,10 +241,17 @@ def test_to_evict_ends_a_lease_once_it_has_expired(rigs: Call, pool: Pool) -> No
         (["history", "ioc-11"], "there is no rig 'ioc-11' (did you mean 'ioc-1'?)"),
         (["maintain", "ioc-11", "--reason", "x"], "did you mean 'ioc-1'?"),
         (["log", "ioc-11"], "did you mean 'ioc-1'?"),
-        (["log", "ioc-1", "--run", "no-such"], "there is no log of rig ioc-1 in run no-such"),
+        (["log", "ioc-1", "--run", "no-such"], "there is no run no-such in runs"),
         (["maintain", "ioc-1"], "Missing option '--reason'"),
         (["reserve", "ioc-1", "--to", "noon", "--reason", "x"], "--to: 'noon' is not a time"),
-        (["reserve", "ioc-1", "--to", "2020-01-01", "--reason", "x"], "before it begins or now"),
+        (["reserve", "ioc-1", "--to", "2020-01-01", "--reason", "x"], "it ended at 2020-01-01 00:00Z"),
+        (
+            ["reserve", "ioc-1", "--from", "2099-12-01", "--to", "2099-12-01", "--reason", "x"],
+            "must end after it begins: it begins at 2099-12-01 00:00Z and ends at 2099-12-01 00:00Z",
+        ),
+        (["maintain", "ioc-1", "--reason", ""], "Invalid value for '--reason': it is blank"),
+        (["maintain", "ioc-1", "--reason", "x", "--as", "  "], "Invalid value for '--as': it is blank"),
+        (["--every", "5"], "--every says how often --watch looks"),
         (["--lab", "x.yaml", "back", "ioc-1"], "say it after: harness rigs back … --lab …"),
     ],
 )

@@ -250,6 +250,15 @@ def test_elsewhere_than_on_a_terminal_it_tells_news_in_plain_lines_until_ctrl_c(
     assert "Traceback" not in shown
 
 
+def test_elsewhere_than_on_a_terminal_it_tells_reservations(watch: Callable[..., Shown], lab: Lab) -> None:
+    with Pool(lab, "ann") as pool:
+        now = datetime.now(UTC)
+        pool.leases.reserve("ioc-1", now, now + timedelta(hours=1), "an audit")
+    watching = watch()
+    watching.until(r"ioc-1 is reserved for ann from .* UTC: an audit")
+    assert watching.stop() == 0
+
+
 def test_for_a_program_it_tells_an_object_a_line(watch: Callable[..., Shown]) -> None:
     watching = watch("--json")
     first = json.loads(watching.until("\n").splitlines()[0])

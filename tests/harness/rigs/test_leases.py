@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from sqlalchemy import update
 
 from harness.domain.errors import LabFault, UsageError
 from harness.rigs.leases import (
@@ -32,6 +33,7 @@ from harness.rigs.leases import (
     of_dmc,
 )
 from harness.rigs.store import StoreBusy
+from harness.rigs.tables import REQUEST
 from tests.harness.rigs.conftest import LONG, Door
 
 REPO = Path(__file__).parents[3]
@@ -494,6 +496,20 @@ def test_a_run_that_would_last_into_a_reservation_is_not_given_the_rig(door: Doo
     run.acquire("a", purpose="a short run", expected=60)
 
 
+def test_of_reservations_those_are_told_that_are_not_over_and_as_in_the_way_those_that_are(
+    door: Door,
+) -> None:
+    ann, run = door("ann"), door("run 7")
+    for start, end, reason in ((-2, -1, "yesterday's"), (-1, 1, "an audit"), (2, 3, "a visit")):
+        ann.reserve("a", *window(start, end), reason)
+    assert [each.reason for each in run.reservations()] == ["an audit", "a visit"]
+    waits = run.request("a", purpose="a run")
+    assert waits.waits_for().endswith("UTC: an audit")
+    assert "a visit" not in waits.waits_for()
+    long = run.request("a", purpose="a run", expected=5 * 3600)
+    assert "a visit" in long.waits_for()
+
+
 def test_two_people_cannot_reserve_a_rig_for_the_same_time(door: Door) -> None:
     ann, bob = door("ann"), door("bob")
     ann.reserve("a", *window(1, 2), "an audit")
@@ -540,6 +556,33 @@ def test_maintenance_drives_nobody_out_and_only_the_maintainer_cleans_in_it(door
     bob.take_dirty("a").clean()
     with pytest.raises(RigTaken, match="in maintenance by bob"):
         run.acquire("a", purpose="a run")
+
+
+def test_a_rig_in_maintenance_is_kept_from_the_runs_of_who_maintains_it(door: Door) -> None:
+    bob, run = door("bob"), door("bob", hands_on=False)
+    lease = run.acquire("a", purpose="run 7")
+    assert lease.wanted_back() == ""
+    bob.maintain("a", "a new relay")
+    assert lease.wanted_back() == "a is to be maintained by bob: a new relay"
+    lease.release(dirty="unknown")
+    with pytest.raises(RigTaken, match="in maintenance by bob"):
+        run.take_dirty("a")
+    bob.take_dirty("a").clean()
+    waits = run.request("a", purpose="run 7")
+    assert waits.poll() is waits.poll() is None  # it stands in the queue, as a run
+    bob.acquire("a", purpose="harness device").release()
+    assert waits.poll() is None
+    assert "in maintenance by bob" in waits.waits_for()
+
+
+def test_a_request_of_an_earlier_version_is_no_persons_hands(door: Door) -> None:
+    bob, held = door("bob"), door("ann").acquire("a", purpose="a look")
+    assert bob.request("a", purpose="run 7").poll() is None
+    earlier = update(REQUEST).values(wanted='[{"rigs": ["a"], "dmc": ""}]')
+    bob.store.write(lambda connection, _: connection.execute(earlier).rowcount)
+    bob.maintain("a", "a new relay")
+    held.release()
+    assert bob.request("a", purpose="harness device").poll() is not None  # the run keeps nothing
 
 
 def test_a_rig_whose_lease_was_lost_is_dirty_even_if_its_owner_gives_it_back_before_anybody_looks(

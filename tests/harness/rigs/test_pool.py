@@ -363,13 +363,40 @@ def test_a_lease_for_cleaning_is_wanted_back_by_who_is_of_a_higher_priority(
 # The lab's rigs
 
 
-def test_the_rigs_of_the_lab_file_are_enrolled_and_those_that_left_it_retired(
-    pool: Callable[..., Pool], lab: Lab
+def enrolled(pool: Pool) -> list[str]:
+    return [each.rig for each in pool.leases.rigs()]
+
+
+@pytest.fixture
+def fewer(lab: Lab) -> Lab:
+    """A lab file with less in it, for the same store."""
+    return replace(lab, rigs=tuple(rig for rig in lab.rigs if rig.id.startswith("foc")))
+
+
+def test_rigs_that_are_held_or_waited_for_are_not_retired_by_who_has_another_lab_file(
+    pool: Callable[..., Pool], fewer: Lab
 ) -> None:
-    assert [each.rig for each in pool().leases.rigs()] == list(RIGS)
+    run, others = pool(), pool("run-8", of=fewer)
+    lease = run.take("ioc-1", "run run-7", Cleaning())
+    run.take("moc-1", "run run-7", Cleaning())
+    waits = run.claim("moc-1", "run run-7", Cleaning())
+    assert waits.poll() is None
+    others.take("foc-1", "run run-8", Cleaning()).release()
+    assert enrolled(run) == ["foc-1", "foc-2", "ioc-1", "moc-1"]
+    lease.release()
+    others.take("foc-1", "run run-8", Cleaning()).release()
+    assert enrolled(run) == ["foc-1", "foc-2", "moc-1"]
+
+
+def test_the_rigs_of_the_lab_file_are_enrolled_and_those_that_left_it_retired_by_who_claims_one(
+    pool: Callable[..., Pool], fewer: Lab
+) -> None:
+    assert enrolled(pool()) == list(RIGS)
     soil(pool(), "ioc-2")
-    fewer = replace(lab, rigs=tuple(rig for rig in lab.rigs if rig.id.startswith("foc")))
-    assert [each.rig for each in pool(of=fewer).leases.rigs()] == ["foc-1", "foc-2"]
+    theirs = pool(of=fewer)
+    assert enrolled(theirs) == list(RIGS)  # to look changes nothing
+    theirs.take("foc-1", "run run-8", Cleaning()).release()
+    assert enrolled(theirs) == ["foc-1", "foc-2"]
     again = pool()
     assert [each.rig for each in again.leases.rigs()] == list(RIGS)
     status = again.leases.rigs()[3]
@@ -462,14 +489,13 @@ def test_a_process_that_was_forked_makes_a_pool_of_its_own(pool: Callable[..., P
 def test_a_new_lab_whose_store_is_locked_says_so_once_its_patience_has_ended(
     lab: Lab, url: str, locked
 ) -> None:
-    with Pool(lab, "run-7"):
+    with Pool(replace(lab, rigs=lab.rigs[:1]), "run-7"):
         pass
-    fewer = replace(lab, rigs=lab.rigs[:1])  # which has to be written down
     with locked(), pytest.raises(StoreBusy) as busy:
-        Pool(fewer, "run-8", patience=0.1)
+        Pool(lab, "run-8", patience=0.1)  # the others have to be written down
     assert not busy.value.suspect
-    with Pool(fewer, "run-8") as pool:
-        assert len(pool.leases.rigs()) == 1
+    with Pool(lab, "run-8") as pool:
+        assert enrolled(pool) == list(RIGS)
 
 
 def test_the_store_is_in_the_state_folder_or_where_the_lab_file_says(

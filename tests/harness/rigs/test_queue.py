@@ -82,11 +82,13 @@ def test_a_reserved_rig_is_its_persons_in_the_window_and_not_given_into_it() -> 
     ]
 
 
-def test_a_rig_in_maintenance_is_given_to_who_maintains_it_and_to_nobody_else() -> None:
+def test_a_rig_in_maintenance_is_given_to_who_maintains_it_by_hand_and_to_nobody_else() -> None:
     a = Standing("a", "dmc-1", maintained_by="bob")
-    assert not next_served([wish("a", owner="ann")], [a])
-    assert next_served([wish("a", owner="bob")], [a])
-    assert not next_served([wish("a", owner="bob")], [replace(a, obstacle=Obstacle.DIRTY)])
+    by_hand = replace(wish("a", owner="bob"), hands_on=True)
+    assert not next_served([replace(by_hand, owner="ann")], [a])
+    assert next_served([by_hand], [a])
+    assert not next_served([wish("a", owner="bob")], [a])  # a run of his
+    assert not next_served([by_hand], [replace(a, obstacle=Obstacle.DIRTY)])
 
 
 LOW = replace(A, obstacle=Obstacle.HELD, priority=0)

@@ -330,10 +330,17 @@ def test_a_server_that_is_not_there_is_a_lab_fault_without_its_password(postgres
     assert "secret-word" not in str(fault.value)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://lab@host/lab", "sqlite3:///lab"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://lab@host/lab", "sqlite3:///lab", "postgresql://h:abc/lab"]
+)
 def test_a_url_that_is_none_is_a_mistake_of_the_lab_file(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Store(url)
+
+
+def test_a_store_is_named_without_any_password_of_its_url() -> None:
+    with Store("postgresql://lab:guess@db/lab?password=guessed&sslpassword=guessing") as store:
+        assert store.name == "postgresql+psycopg://lab:***@db/lab"
 
 
 def test_a_harness_without_the_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
