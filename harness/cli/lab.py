@@ -24,6 +24,7 @@ from harness.hooks import RunContext, plugin_manager
 from harness.records.evidence import AttemptEvidence, TraceRouter
 from harness.records.redaction import hide_secrets_of, read_reference
 from harness.records.run_folder import make_run_folder
+from harness.records.seal import check_reference
 from harness.rigs.health_words import Health, HealthState
 from harness.rigs.lease_words import RigTaken
 from harness.rigs.pool import Pool
@@ -90,7 +91,10 @@ def _tell_health(healths: Mapping[str, Health], rigs: Sequence[Rig]) -> None:
 
 
 def _missing(lab: Lab) -> Iterator[Finding]:
-    """All references that lead nowhere at once: each door would tell of its first one alone."""
+    """All references that lead nowhere at once: each door would tell of its first one alone.
+
+    Then the sealing key, which no door asks for.
+    """
     missing = []
     for reference, place in reference_places(lab).items():
         try:
@@ -107,6 +111,11 @@ def _missing(lab: Lab) -> Iterator[Finding]:
             "set the variables for the harness and make the files, or correct the lab file",
             _OF_THE_FILE,
         )
+        return
+    try:
+        check_reference(lab)
+    except ConfigurationError as error:
+        yield _of("all", "evidence", "read the key that runs are sealed with", error)
 
 
 def _findings(

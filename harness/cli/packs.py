@@ -47,7 +47,7 @@ def list_packs(file: Path, *, as_json: bool) -> ExitCode:
         (
             pack.name,
             pack.version,
-            pack.kind,
+            pack.kind.replace("_", " "),
             pack.release,
             pack.test_phase,
             len(tests_of(pack)),

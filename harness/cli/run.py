@@ -171,7 +171,8 @@ def show(summary: dict[str, Any], folder: Path) -> None:
         for pack in summary["packs"]
     ]
     rows.append(("all", "", *map(summary["counts"].get, outcomes)))
-    columns = ("pack", "release", *(name.replace("_", " ") for name in outcomes))
+    words = (word.replace("_", " ").replace("descoped", "de-scoped") for word in outcomes)
+    columns = ("pack", "release", *words)
     answer_table(f"run {summary['run_id']}", columns, rows)
     if summary["left_out"]:
         tell(f"{summary['left_out']} tests of the packs were not asked for, and are not in the plan")

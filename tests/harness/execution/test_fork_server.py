@@ -99,7 +99,11 @@ def test_what_a_worker_is(rig, request, tmp_path):
         "cwd": os.getcwd(),
         "environ": {name: value for name, value in os.environ.items() if name not in others},
         "path": sys.path,
-        "signals": {n: str(signal.getsignal(n)) for n in signal.valid_signals() if n != signal.SIGALRM},
+        "signals": {
+            n: getattr(handler := signal.getsignal(n), "__qualname__", str(handler))
+            for n in signal.valid_signals()
+            if n != signal.SIGALRM
+        },
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "standard": [found[n] for n in range(3)],
         "sockets": sorted(each for each in found.values() if each in ("socket", "anon_inode", "pipe")),

@@ -235,7 +235,11 @@ def test_what_of_a_record_cannot_be_believed_is_said_before_it_runs_again(bench)
 @pytest.mark.parametrize("workers", ["rigs", "0"])
 def test_a_run_that_is_told_to_end_stops_at_once_with_a_whole_record(bench, number, workers: str) -> None:
     bench.write_tests(HOLDS)
-    process = bench.start(*(["--one-process"] if workers == "0" else []), program=("harness",))
+    before = signal.signal(number, signal.SIG_DFL)  # a run under nohup is deaf to it, and so would be ours
+    try:
+        process = bench.start(*(["--one-process"] if workers == "0" else []), program=("harness",))
+    finally:
+        signal.signal(number, before)
     wait_for(bench.folder / "held-ioc-1")
     process.send_signal(number)
     code, output = ended(process)

@@ -14,9 +14,9 @@ import pytest
 from harness.domain.errors import HarnessError, UsageError
 from harness.domain.lab import Lab
 from harness.records.archive import pack
-from harness.records.manifest import write_manifest
 from harness.records.redaction import Redactor
 from harness.records.seal import PublicKey, sealing_key
+from harness.records.sealing import write_manifest
 from harness.reports import render_all
 
 

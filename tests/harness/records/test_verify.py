@@ -118,7 +118,9 @@ def test_journals_that_are_no_files_are_named_and_the_others_count(sealed: Path)
     (sealed / "journal" / "zz.jsonl").symlink_to("/dev/zero")
     told = {str(problem) for problem in verify_run(sealed)}
     names = ("folder", "pipe", "zz")
-    assert told == {f"journal/{name}.jsonl: cannot be read: it is no file of its own" for name in names}
+    unread = {f"journal/{name}.jsonl: cannot be read: it is no file of its own" for name in names}
+    unsealed = {f"journal/{name}.jsonl: is no file: no manifest can seal it" for name in ("pipe", "zz")}
+    assert told == unread | unsealed
     assert read_run(sealed).counts() == before
 
 
@@ -132,10 +134,10 @@ def test_a_plan_that_became_a_folder_is_named(sealed: Path) -> None:
 
 def test_what_nobody_may_read_is_named(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = {sealed / first_evidence(sealed), sealed / "journal/gw0.jsonl"}
-    opened = Path.open
+    inodes, opened = {path.stat().st_ino for path in locked}, Path.open  # some files here have two names
 
     def refusing(self: Path, *arguments: Any, **options: Any) -> Any:  # as it is where one is not root
-        if self in locked:
+        if self.is_file() and self.stat().st_ino in inodes:
             raise PermissionError(EACCES, "Permission denied", str(self))
         return opened(self, *arguments, **options)
 
@@ -143,9 +145,6 @@ def test_what_nobody_may_read_is_named(sealed: Path, monkeypatch: pytest.MonkeyP
     evidence, journal = sorted(str(path.relative_to(sealed)) for path in locked)
     told = [str(problem) for problem in verify_run(sealed)]
     assert f"{journal}: cannot be read: Permission denied" in told
-    assert any(each.endswith("nothing is held against the manifest: Permission denied") for each in told)
-    locked.remove(sealed / journal)
-    told = [str(problem) for problem in verify_run(sealed)]
     assert f"{evidence}: cannot be read: Permission denied" in told
 
 
