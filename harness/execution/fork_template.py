@@ -19,8 +19,10 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from select import select
 from typing import Any, Final
 
 import pytest
@@ -52,6 +54,7 @@ class Template:
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._execnet: threading.Thread | None = None
+        self._ahead: deque[str] = deque()  # modules that workers will want, but can begin without
         self.trouble = "it could not collect the packs"  # why there are no workers, where it ends early
 
     # -- before there are workers ------------------------------------------------------------------
@@ -79,16 +82,20 @@ class Template:
         return self._execnet is not None
 
     def _import_until_asked(self) -> Mapping[str, Any]:
-        """Import what a worker is made of, and then what we are told to, until we are asked for workers."""
-        wanted: Any = list(_NEEDED)
-        while isinstance(wanted, list):
-            for name in wanted:
-                importlib.import_module(name)
-            try:
-                wanted, _ = hear(self._link)
-            except EOFError:  # there is nothing to run
-                os._exit(0)
-        return dict(wanted)
+        """Import what a worker is made of, and hear what else it will want, until we are asked to collect."""
+        for name in _NEEDED:
+            importlib.import_module(name)
+        try:
+            while isinstance(told := hear(self._link)[0], list):
+                self._ahead.extend(told)
+        except EOFError:  # there is nothing to run
+            os._exit(0)
+        return dict(told)
+
+    def _import_ahead(self, *, until_asked: bool) -> None:
+        """Import what workers will want. The first worker is not kept waiting for it; the others have it."""
+        while self._ahead and not (until_asked and select([self._link], [], [], 0)[0]):
+            importlib.import_module(self._ahead.popleft())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> object:
@@ -107,14 +114,14 @@ class Template:
     def _serve(self, config: pytest.Config) -> str:
         """Fork a worker for each that is asked for; returns in the worker, with its program."""
         signal.signal(signal.SIGCHLD, _reap)
-        gc.freeze()  # else a worker's first collection would copy every page
-        gc.enable()
+        self._import_ahead(until_asked=True)
         while True:
             try:
                 order, streams = hear(self._link)
             except EOFError:
                 _reap()
                 os._exit(0)
+            gc.freeze()  # else a worker's first collection would copy every page
             if threads := len(list(Path("/proc/self/task").iterdir())) - 1:
                 tell(self._link, f"threads that an import has started run there: {threads}")
             elif worker := os.fork():
@@ -125,6 +132,7 @@ class Template:
                 return str(order["program"])
             for stream in streams:
                 os.close(stream)
+            self._import_ahead(until_asked=False)
 
     def _answer(self, worker: int) -> None:
         try:
@@ -139,6 +147,7 @@ class Template:
 
     def _become(self, order: Mapping[str, Any], streams: Sequence[int], config: Any) -> None:
         """What a process has that the controller has started itself."""
+        gc.enable()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._on_interrupt)
         os.environ.clear()

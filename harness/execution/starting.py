@@ -1,7 +1,8 @@
 """Workers start one after another while those that are there work: no rig waits for the start of another.
 
 xdist starts all of them before it hears of any. Here it starts none: each is started between two things that
-it hears, once it is known which rigs have most to do, and the controller collects before that.
+it hears, once it is known which rigs have most to do, and the controller collects before that. The second one
+waits until the first has its test: what workers are forked from goes on importing meanwhile, for the others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Starting:
         self._rigs = rigs
         self._free = deque(rigs)  # without a worker
         self._waiting: deque[Any] = deque()  # xdist's specifications of workers
+        self._first_awaited = False  # the first worker has no test yet
         self._session: Any = None  # xdist's
 
     # -- rigs --------------------------------------------------------------------------------------
@@ -46,6 +48,7 @@ class Starting:
             self._free.appendleft(rig)
         else:
             self._free.append(rig)
+        self._go_on()
 
     # -- workers -----------------------------------------------------------------------------------
 
@@ -60,13 +63,29 @@ class Starting:
         """Start the first, for xdist ends where there is none."""
         self._session = session.config.pluginmanager.getplugin("dsession")
         self._session.nodemanager.specs.extend(self._waiting)
-        setattr(self._session, f"worker_{_NEXT}", self._start_one)
+        setattr(self._session, f"worker_{_NEXT}", self._start_next)
+        self._first_awaited = True
         self._start_one()
         return (yield)
 
-    def _start_one(self) -> None:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """The worker gets its test now, and then the next may start."""
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._first_awaited:
+            self._first_awaited = False
+            self._session.queue.put((_NEXT, {}))
+
+    def _start_next(self) -> None:
+        if self._start_one():
+            self._session.queue.put((_NEXT, {}))
+
+    def _start_one(self) -> bool:
         xdist = self._session
-        if self._waiting and not xdist.shuttingdown:
-            node = xdist.nodemanager.setup_node(self._waiting.popleft(), xdist.queue.put)
-            xdist._active_nodes.add(node)
-            xdist.queue.put((_NEXT, {}))
+        if not self._waiting or xdist.shuttingdown:
+            return False
+        node = xdist.nodemanager.setup_node(self._waiting.popleft(), xdist.queue.put)
+        xdist._active_nodes.add(node)
+        return True

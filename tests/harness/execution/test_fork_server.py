@@ -238,6 +238,39 @@ def test_what_starts_threads_when_it_is_imported_is_not_forked(bench) -> None:
     assert "threads that an import has started run there: 1" in output
 
 
+def test_the_first_worker_is_not_kept_waiting_for_what_is_imported_ahead(bench) -> None:
+    bench.environment["PYTHONPATH"] = f"{HERE}:{bench.folder}"
+    bench.edit_lab(r"plugins: \[fake_rigs\]", "plugins: [fake_rigs, eager]")
+    (bench.folder / "eager.py").write_text(
+        "from harness.hooks import hookimpl\n"
+        "@hookimpl\n"
+        "def harness_preload(lab): return ['until_asked', 'until_begun']\n"
+    )
+    (bench.folder / "until_asked.py").write_text(
+        "import sys\n"
+        "from select import select\n"
+        "select([sys.modules['__main__'].TEMPLATE._link], [], [], 60)\n"
+    )
+    (bench.folder / "until_begun.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "for _ in range(3000):\n"
+        "    time.sleep(0 if Path('begun').exists() else 0.02)\n"
+    )
+    bench.write_tests("""
+    import sys
+    @planned
+    def test_begins(rig):
+        Path(f"{len(sys.modules.keys() & {'until_asked', 'until_begun'})}-of-{rig.rig.id}").touch()
+        Path("begun").touch()
+        while len([*Path().glob("?-of-*")]) < 2:
+            time.sleep(0.02)
+    """)
+    code, output = bench.run("-n", "rigs")
+    assert code == 0, output
+    assert sorted(path.name[0] for path in bench.folder.glob("?-of-*")) == ["1", "2"]
+
+
 def test_when_the_controller_is_killed_all_end_and_rigs_are_put_down_first(bench) -> None:
     bench.write_tests(
         BOTH_RIGS
