@@ -166,14 +166,15 @@ class Controller:
                 self.let_go()
 
     def _leave_store(self, measured: Mapping[str, float]) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        with pool:
-            try:
-                pool.durations.keep(measured)
-            except LabFault as fault:
-                self.problems += (f"how long the tests lasted is not kept: {fault}",)
+        try:
+            if measured:
+                self.pool.durations.keep(measured)
+        except LabFault as fault:
+            self.problems += (f"how long the tests lasted is not kept: {fault}",)
+        finally:
+            pool, self._pool = self._pool, None
+            if pool is not None:
+                pool.close()
 
     def let_go(self) -> None:
         """Unlock the run folder, which goes where no plan was frozen in it; a second call does nothing."""

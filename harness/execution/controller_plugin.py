@@ -21,6 +21,7 @@ from harness.execution.collection import COLLECTION, PackCollection
 from harness.execution.context import WORKER_INPUT, WorkerContext
 from harness.execution.controller import BY_OUTCOMES, Controller, as_usage_error, rigs_in_use
 from harness.execution.deadline import hung_in
+from harness.execution.fork_server import expected_durations
 from harness.execution.interruption import Interruption
 from harness.execution.narrowing import asked_for, told
 from harness.execution.planning import planned_id
@@ -102,8 +103,9 @@ class ControllerPlugin:
                 self.controller.freeze(items, asked_for(config), collection.planned - len(items))
             else:
                 self.controller.take_up(resumption, {planned_id(item): item.nodeid for item in items})
-            durations = self.controller.pool.durations
-            self._expected = durations.expected([test.id for test in self.controller.to_run])
+            tests = [test.id for test in self.controller.to_run]
+            expected = expected_durations(config, tests)
+            self._expected = self.controller.pool.durations.expected(tests) if expected is None else expected
         self.starting.busiest_first(self._work())
         place = {test.node_id: number for number, test in enumerate(in_order(self.controller.to_run))}
         to_run = (item for item in items if item.nodeid in place)

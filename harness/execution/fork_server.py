@@ -59,6 +59,15 @@ def import_ahead(config: pytest.Config, lab: Lab) -> None:
         server.import_ahead([*itertools.chain(*needed)])
 
 
+def expected_durations(config: pytest.Config, tests: Sequence[str]) -> Mapping[str, float] | None:
+    """Seconds that planned tests are expected to take, by id, as far as they were measured before.
+
+    ``None`` where there is nobody to ask but the store itself.
+    """
+    server = config.stash.get(_SERVER, None)
+    return server.expected(tests) if server is not None else None
+
+
 def fork_workers(config: pytest.Config, settings: Settings) -> None:
     """Let it collect, and let xdist's workers be forked from it; ``config.args`` is what is collected."""
     if (server := config.stash.get(_SERVER, None)) is None:
@@ -105,8 +114,8 @@ class ForkedWorker:
 class ForkServer:
     """The controller's hold on the process that workers are forked from.
 
-    Life cycle: made, :meth:`import_ahead`, :meth:`collect`, :meth:`fork` for each worker, :meth:`close`. One
-    that is lost stays so.
+    Life cycle: made, :meth:`import_ahead`, :meth:`collect`, :meth:`expected`, :meth:`fork` for each worker,
+    :meth:`close`. One that is lost stays so.
     """
 
     def __init__(self, begun: Begun) -> None:
@@ -144,6 +153,16 @@ class ForkServer:
             self.close()
             raise
         return ForkedWorker(pid, handle, stdin, stdout)
+
+    def expected(self, tests: Sequence[str]) -> Mapping[str, float] | None:
+        """What the lab's store knows of these tests; ``None`` where it cannot be asked like this."""
+        try:
+            self._tell({"tests": tests})
+            answer, _ = hear(self._link)
+        except (ForkFailed, EOFError, OSError):  # it is lost, then, and the first worker says so
+            self.close()
+            return None
+        return None if isinstance(answer, str) else answer
 
     def _answered(self) -> tuple[int, int]:
         try:

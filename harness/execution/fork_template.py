@@ -30,6 +30,7 @@ import pytest
 _MOST: Final = 8  # descriptors that come with a message
 _AHEAD: Final = ("sqlalchemy.dialects.sqlite", "sqlite3")
 """What every worker imports that pytest need not be the first to import, and that starts no thread."""
+_PATIENCE: Final = 1.0  # seconds that a store which is busy is waited for
 _NEEDED: Final = (
     "harness.execution.worker",
     "harness.rigs.durations",
@@ -44,7 +45,8 @@ class Template:
 
     ``link`` leads to the controller, which asks for a worker with an environment, a working directory, a
     program (execnet's) and three standard streams. It is told the process id, and is handed a descriptor of
-    the process; or why there is none, in words.
+    the process; or why there is none, in words. It also asks what tests are expected to take: the store can
+    be asked here at once, while the controller would have SQLAlchemy to import first.
     """
 
     def __init__(self, link: socket.socket) -> None:
@@ -114,13 +116,18 @@ class Template:
     def _serve(self, config: pytest.Config) -> str:
         """Fork a worker for each that is asked for; returns in the worker, with its program."""
         signal.signal(signal.SIGCHLD, _reap)
-        self._import_ahead(until_asked=True)
+        first = True
         while True:
+            self._import_ahead(until_asked=first)
             try:
                 order, streams = hear(self._link)
             except EOFError:
                 _reap()
                 os._exit(0)
+            if "tests" in order:
+                tell(self._link, _expected(order["tests"], config))
+                continue
+            first = False
             gc.freeze()  # else a worker's first collection would copy every page
             if threads := len(list(Path("/proc/self/task").iterdir())) - 1:
                 tell(self._link, f"threads that an import has started run there: {threads}")
@@ -132,7 +139,6 @@ class Template:
                 return str(order["program"])
             for stream in streams:
                 os.close(stream)
-            self._import_ahead(until_asked=False)
 
     def _answer(self, worker: int) -> None:
         try:
@@ -216,6 +222,21 @@ class Template:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(0)
+
+
+def _expected(tests: Sequence[str], config: pytest.Config) -> Mapping[str, float] | str:
+    """Seconds that these tests took, of those that the lab's store knows; or why it cannot tell, in words."""
+    from harness.domain.errors import HarnessError
+    from harness.execution.worker import context_of
+    from harness.rigs.durations import Durations
+    from harness.rigs.pool import store_url
+    from harness.rigs.store import Store
+
+    try:
+        with Store(store_url(context_of(config).settings.lab), patience=_PATIENCE) as store:
+            return Durations(store).expected(tests)
+    except HarnessError as error:  # the controller has more patience, and says it where that ends
+        return str(error)
 
 
 def _reap(*_: object) -> None:

@@ -30,7 +30,7 @@ def set_up_worker(config: pytest.Config) -> None:
 
     Without a rig it is what workers are forked from (:mod:`harness.execution.fork_template`).
     """
-    context = _context(config)
+    context = context_of(config)
     hide_secrets_of(context.settings.lab)
     config.args = list(context.arguments)
     config.pluginmanager.register(Discretion(), DISCRETION)
@@ -43,7 +43,7 @@ def set_up_worker(config: pytest.Config) -> None:
 def take_up(config: pytest.Config) -> WorkerLoop:
     """Be the worker of a rig from here on, whether the tests have been collected yet or not."""
     leave_the_terminals_group()
-    context = _context(config)
+    context = context_of(config)
     settings = context.settings
     config.add_cleanup(work_on(settings.folder).close)
     hooks = plugin_manager(settings.lab.plugins)
@@ -55,7 +55,8 @@ def take_up(config: pytest.Config) -> WorkerLoop:
     return loop
 
 
-def _context(config: pytest.Config) -> WorkerContext:
+def context_of(config: pytest.Config) -> WorkerContext:
+    """What the controller has told this worker, or what workers are forked from."""
     given: Mapping[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's
     return WorkerContext.unpack(given[WORKER_INPUT])
 
