@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 import pytest
+
+from harness.records.run import read_run
 
 THIRD_RIG = """
   ioc-3:
@@ -158,3 +161,19 @@ def test_a_test_after_which_two_rigs_are_lost_gets_no_third_and_the_record_names
     assert record.reason(suspect).endswith(why)
     others = {str(record.outcome(test.id)) for test in record.plan.tests if test.id != suspect}
     assert others == {"passed"}
+
+
+@pytest.mark.parametrize("forked", ["1", "0"])
+def test_what_lasted_longest_before_begins_first(bench, forked: str) -> None:
+    bench.environment["HARNESS_FORK"] = forked
+    bench.write_tests("""
+    @planned
+    @pytest.mark.parametrize("number", range(6))
+    def test_lasts(rig, number): time.sleep(0.15 * number)
+    """)
+    for run in ("first", "second"):
+        code, output = bench.run("-n", "rigs", "-k", "active", f"--run-id={run}")
+        assert code == 0, output
+    attempts = [tries[0] for tries in read_run(bench.folder / "runs/second").attempts.values()]
+    attempts.sort(key=lambda attempt: attempt.started)
+    assert {re.search(r"\b(\d)\b", attempt.test)[1] for attempt in attempts[:2]} == {"5", "4"}
