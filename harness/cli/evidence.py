@@ -9,12 +9,12 @@ from typing import Any
 
 from harness.cli.output import ExitCode, answer_json, tell
 from harness.config import load_lab
-from harness.domain.errors import ConfigurationError, UsageError
+from harness.domain.errors import ConfigurationError
 from harness.domain.references import secret_references
 from harness.hooks import MessageCheck, plugin_manager
 from harness.records.archive import pack as make_archive
 from harness.records.chain import Problem, printable
-from harness.records.plan import Plan
+from harness.records.plan import Plan, refuse_another_lab
 from harness.records.redaction import Redactor, secrets_of
 from harness.records.seal import PublicKey, sealing_key
 from harness.records.verify import Verification
@@ -103,12 +103,8 @@ def _public_key(path: Path) -> PublicKey:
 
 def pack(run: Path, lab_file: Path, target: Path | None, *, as_json: bool) -> ExitCode:
     """Make the archive of a run, and say where it is and what its digest is."""
-    lab, of = load_lab(lab_file), Plan.read(run).lab
-    if lab.name != of:
-        raise UsageError(
-            f"{run} is a run of lab {of}; {lab_file}, whose secrets would be looked for, is of {lab.name}",
-            remedy="name the lab file of the run: --lab",
-        )
+    lab = load_lab(lab_file)
+    refuse_another_lab(Plan.read(run), lab)  # its secrets would not be looked for
     secrets = secrets_of(lab)
     for reference in sorted({*secret_references(lab)} - secrets.keys()):
         tell(f"not looked for, since it cannot be read here: {reference}")

@@ -54,7 +54,7 @@ def check(file: Path, runs: Path, rigs: Sequence[str], *, as_json: bool) -> Exit
     make_run_folder(context.folder)
     with ExitStack() as held:
         pool = held.enter_context(Pool(lab, login_name()))
-        findings = list(_missing(replace(lab, rigs=wanted)))
+        findings = list(_of_secrets(replace(lab, rigs=wanted)))
         findings += _findings(pool, wanted, plugin_manager(lab.plugins), context, held)
         healths = pool.health.all()
     if as_json:
@@ -90,7 +90,7 @@ def _tell_health(healths: Mapping[str, Health], rigs: Sequence[Rig]) -> None:
         tell(f"{rig.id} is {where}{found.state}{since}")
 
 
-def _missing(lab: Lab) -> Iterator[Finding]:
+def _of_secrets(lab: Lab) -> Iterator[Finding]:
     """All references that lead nowhere at once: each door would tell of its first one alone.
 
     Then the sealing key, which no door asks for.

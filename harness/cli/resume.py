@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cli.output import ExitCode, answer_json, tell
-from harness.cli.run import RunOptions, drive, show, verdict
+from harness.cli.output import ExitCode, tell
+from harness.cli.run import RunOptions, answer, drive
 from harness.config import load_lab
 from harness.domain.errors import UsageError
 from harness.domain.lab import Lab
 from harness.execution.resumption import Resumption, taken_up
-from harness.records.run import read_run
 from harness.records.sealing import Seal
-from harness.reports.summary import summary as summary_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +55,7 @@ def _as_planned(options: ResumeOptions, resumption: Resumption) -> RunOptions:
         faults=plan.faults,
         seed=plan.seed,
         cycle=plan.cycle,
-        witnessed=plan.witness,
+        witnessed=plan.witness or None,
         one_process=options.one_process,
         answers=options.answers,
         record_answers=options.record_answers,
@@ -74,12 +72,7 @@ def _nothing_left(options: ResumeOptions, resumption: Resumption, lab: Lab) -> E
     for problem in problems:
         tell(problem)
     tell(f"run {resumption.plan.run_id}: nothing is left to run")
-    summary = summary_of(read_run(folder), lab)
-    if options.as_json:
-        answer_json(summary)
-    else:
-        show(summary, folder)
-    return verdict(summary["counts"], sealed=sealed)
+    return answer(folder, lab, sealed=sealed, as_json=options.as_json)
 
 
 def _bring_to_its_end(resumption: Resumption, lab: Lab) -> tuple[Sequence[str], bool]:

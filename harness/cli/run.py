@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -18,8 +18,11 @@ from harness.cli.output import (
     tell,
     tell_where,
 )
-from harness.domain.errors import LabFault, UsageError
+from harness.domain.errors import LabFault
 from harness.execution import fork_ahead
+
+if TYPE_CHECKING:
+    from harness.domain.lab import Lab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,6 @@ def run(options: RunOptions) -> ExitCode:
     """Drive pytest as a user could by hand, then answer from the record that it left."""
     from harness.domain.run_ids import new_run_id
 
-    if options.witnessed is not None and not options.witnessed.strip():
-        raise UsageError("--witnessed: no name is given", remedy="say who witnesses the run, or leave it out")
     return drive(options, new_run_id())
 
 
@@ -63,8 +64,6 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
     from harness.cli.progress import Progress
     from harness.execution.controller import BY_OUTCOMES
     from harness.records.plan import PLAN
-    from harness.records.run import read_run
-    from harness.reports.summary import summary as summary_of
 
     folder = options.runs / run_id
     progress = Progress(quiet=options.as_json)
@@ -79,13 +78,9 @@ def drive(options: RunOptions, run_id: str, *plugins: object) -> ExitCode:
         return _of_no_outcomes(code)
     by_outcomes = code in BY_OUTCOMES
     if (lab := progress.lab_to_report_on) is not None:  # by the journals: an old file may lie there
-        summary = summary_of(read_run(folder), lab)
-        if options.as_json:
-            answer_json(summary)
-        else:
-            show(summary, folder)
+        answered = answer(folder, lab, sealed=progress.sealed, as_json=options.as_json)
         if by_outcomes:
-            return verdict(summary["counts"], sealed=progress.sealed)
+            return answered
     if not by_outcomes:
         tell_what_is_left(options, run_id)
     return _of_no_outcomes(code)
@@ -125,7 +120,7 @@ def arguments_of(options: RunOptions, run_id: str) -> list[str]:
     arguments += ["-n", "0" if options.one_process else "rigs"]
     arguments += [f"--lab={options.lab}", f"--runs={options.runs}"]
     arguments += [f"--run-id={run_id}", f"--cycle={options.cycle}"]
-    if options.witnessed:
+    if options.witnessed is not None:
         arguments.append(f"--witnessed={options.witnessed}")
     arguments += [f"--pack={pack}" for pack in options.packs]
     arguments += [f"--fault={fault}" for fault in options.faults]
@@ -154,6 +149,19 @@ def tell_what_is_left(options: RunOptions, run_id: str) -> None:
         words += [f"--lab {options.lab}"] if options.lab != DEFAULT_LAB else []
         words += [f"--runs {options.runs}"] if options.runs.resolve() != DEFAULT_RUNS.resolve() else []
         tell(f"{left} planned tests are left; to go on: {' '.join(words)}")
+
+
+def answer(folder: Path, lab: Lab, *, sealed: bool, as_json: bool) -> ExitCode:
+    """What became of a run, by its journals."""
+    from harness.records.run import read_run
+    from harness.reports.summary import summary as summary_of
+
+    summary = summary_of(read_run(folder), lab)
+    if as_json:
+        answer_json(summary)
+    else:
+        show(summary, folder)
+    return verdict(summary["counts"], sealed=sealed)
 
 
 def verdict(counts: dict[str, int], *, sealed: bool) -> ExitCode:

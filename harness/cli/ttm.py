@@ -117,7 +117,7 @@ def heatmap(run: Path, file: Path) -> ExitCode:
     for problem in problems:
         tell(problem)
     if seal is not Seal.WHOLE:
-        since = "it never came to its end" if seal is Seal.NONE else "what was added since is of no ended run"
-        tell(f"not sealed: {since}; harness resume {run} brings it there")
+        why = "it has no seal yet" if seal is Seal.NONE else "a resumption that never ended has added to it"
+        tell(f"not sealed: {why}; harness resume {run} brings it to its end")
     tell_where(run)
     return ExitCode.BAD if problems else ExitCode.GOOD

@@ -229,7 +229,12 @@ class AttemptRecorder:
         phase = {"name": report.when, "result": report.outcome, "seconds": round(report.duration, 4)}
         attempt.phases.append(phase)
         if report.when == "teardown":
-            self._hold_to_deadline(attempt, report)
+            self._hold_to_deadline(attempt)
+            self._hold_to_its_body(attempt)
+            if attempt.verdict.result is FAILED and all(
+                each["result"] == "passed" for each in attempt.phases
+            ):
+                report.outcome, report.longrepr = "failed", attempt.verdict.message  # pytest knows of none
             self._hold_to_lease(attempt, report)
             self._finish(attempt)
             self._ended(attempt).tell(report)
@@ -245,15 +250,18 @@ class AttemptRecorder:
         if why := _why_blocked(verdict, attempt.verdict):
             report.user_properties.append((_BLOCKED, why))
 
-    def _hold_to_deadline(self, attempt: Attempt, report: pytest.TestReport) -> None:
-        """A test that has caught what stops it has not passed, and neither has one whose body never ran."""
+    @staticmethod
+    def _hold_to_deadline(attempt: Attempt) -> None:
+        """A test that has caught what stops it has not passed."""
         if attempt.overdue is not None:
             attempt.in_doubt = True
             attempt.verdict = together(attempt.verdict, judge(attempt.overdue))
-        elif attempt.verdict is PASSED and not any(phase["name"] == "call" for phase in attempt.phases):
+
+    @staticmethod
+    def _hold_to_its_body(attempt: Attempt) -> None:
+        """Nor has one whose body never ran."""
+        if attempt.verdict is PASSED and not any(phase["name"] == "call" for phase in attempt.phases):
             attempt.verdict = Verdict(FAILED, Cause.HARNESS, "its body did not run")
-        if attempt.verdict.result is FAILED and all(phase["result"] == "passed" for phase in attempt.phases):
-            report.outcome, report.longrepr = "failed", attempt.verdict.message
 
     def _hold_to_lease(self, attempt: Attempt, report: pytest.TestReport) -> None:
         """What was found on a rig that was not ours to the end proves nothing: another may have had it."""

@@ -137,10 +137,8 @@ class Controller:
             self.settings.folder, run_id=plan.run_id, plan_digest=plan.digest, process=CONTROLLER
         )
         if self.settings.exports:  # a run of a proof is nobody's newest
-            with contextlib.suppress(RecordFault), recording(self.settings.folder.parent):
-                _point_at(
-                    self.settings
-                )  # now, for a run that is killed has no end; only a name, so it may fail
+            with contextlib.suppress(RecordFault), recording(self.settings.folder.parent):  # only a name
+                _point_at(self.settings)  # now, for a run that is killed has no end
         return self._journal
 
     def set_aside(self, test: PlannedTest, reason: str) -> None:

@@ -62,7 +62,7 @@ def read_manifest(content: bytes) -> tuple[Mapping[str, str], tuple[Problem, ...
 
 def verify_manifest(folder: Path, digests: Digests | None = None) -> tuple[Problem, ...]:
     """What differs between the folder and its manifest: changed, missing and unlisted files, to the byte."""
-    manifest = content_of(folder / MANIFEST)
+    manifest = bytes_of(folder / MANIFEST)
     if manifest is None:
         return (Problem(MANIFEST, 0, "there is no manifest: the run did not end"),)
     digests = digests or Digests(folder)
@@ -121,8 +121,8 @@ def verify_seal(
 
     With a ``pinned`` key, only a signature of that one is good.
     """
-    text, signature = content_of(folder / MANIFEST), content_of(folder / SIGNATURE)
-    pem = content_of(folder / PUBLIC_KEY)
+    text, signature = bytes_of(folder / MANIFEST), bytes_of(folder / SIGNATURE)
+    pem = bytes_of(folder / PUBLIC_KEY)
     signed = signature is not None or PUBLIC_KEY in read_manifest(text or b"")[0]
     if not signed:
         unsigned = Problem(SIGNATURE, 0, "is missing: the run is not signed, and a signature was asked for")
@@ -142,7 +142,7 @@ def verify_seal(
     return key, ()
 
 
-def content_of(path: Path) -> bytes | None:
+def bytes_of(path: Path) -> bytes | None:
     """What a file holds; ``None`` where there is none."""
     return path.read_bytes() if path.is_file() else None
 

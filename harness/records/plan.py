@@ -312,9 +312,11 @@ def notices(packs: Iterable[PlannedPack]) -> tuple[str, ...]:
 
 def refuse_another_lab(plan: Plan, lab: Lab) -> None:
     """:class:`UsageError` where the run is of another lab: its keys, matrix and secrets are not ours."""
+    from harness.config.problems import shown
+
     if lab.name != plan.lab:
         raise UsageError(
-            f"run {plan.run_id} is a run of lab {plan.lab}; {lab.file} is of {lab.name}",
+            f"run {plan.run_id} is a run of lab {plan.lab}; {shown(lab.file)} is of {lab.name}",
             remedy="name the lab file of the run: --lab",
         )
 

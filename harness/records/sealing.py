@@ -17,7 +17,7 @@ from typing import Final
 from harness.domain.errors import HarnessError
 from harness.records.blocks import BLOCK, BLOCKS, Blocks, digests_of, read_blocks, told
 from harness.records.canonical import digest_of_file
-from harness.records.manifest import MANIFEST, NAMES, content_of, files_of, read_manifest
+from harness.records.manifest import MANIFEST, NAMES, bytes_of, files_of, read_manifest
 from harness.records.plan import sync_folder
 from harness.records.seal import PUBLIC_KEY, SIGNATURE, SealingKey
 
@@ -41,13 +41,13 @@ def seal_of(folder: Path, key: SealingKey | None) -> Seal:
     :class:`HarnessError` where the seal is not ours (``key`` is the lab's), does not fit its manifest, or
     something recorded is not what was sealed: nothing is sealed over that, nor is such a run gone on with.
     """
-    manifest = content_of(folder / MANIFEST)
+    manifest = bytes_of(folder / MANIFEST)
     if manifest is None:
         return Seal.NONE
     listed, _ = read_manifest(manifest)
     if _is_signed(folder, listed):
         _refuse_anothers(folder, manifest, key)
-    _end_sealing(folder, listed)
+    _end_sealing(folder, manifest, key)
     return _records_against(folder, listed)
 
 
@@ -64,7 +64,7 @@ def write_manifest(folder: Path, key: SealingKey | None = None) -> Path:
         key = None
     for name in (MANIFEST, BLOCKS, SIGNATURE, PUBLIC_KEY):
         _part(folder / name).unlink(missing_ok=True)  # of a sealing that was cut short
-    if key is not None and content_of(folder / PUBLIC_KEY) != key.public.pem:
+    if key is not None and bytes_of(folder / PUBLIC_KEY) != key.public.pem:
         _write_part(folder / PUBLIC_KEY, key.public.pem)
         _place(folder / PUBLIC_KEY)
     text, blocks = _manifest(folder)
@@ -73,7 +73,7 @@ def write_manifest(folder: Path, key: SealingKey | None = None) -> Path:
         _write_part(folder / SIGNATURE, key.sign(text))
     _write_part(manifest, text)
     _place(manifest)  # from here on the new one counts, and a crash is made good by _end_sealing
-    _end_sealing(folder, read_manifest(text)[0])
+    _end_sealing(folder, text, key)
     sync_folder(folder)
     return manifest
 
@@ -105,10 +105,10 @@ def _is_signed(folder: Path, listed: Mapping[str, str]) -> bool:
 
 
 def _refuse_anothers(folder: Path, manifest: bytes, key: SealingKey | None) -> None:
-    signatures = (content_of(path) for path in (folder / SIGNATURE, _part(folder / SIGNATURE)))
+    signatures = (bytes_of(path) for path in (folder / SIGNATURE, _part(folder / SIGNATURE)))
     if key is not None and any(key.public.verifies(each, manifest) for each in signatures if each):
         return
-    if key is not None and content_of(folder / PUBLIC_KEY) == key.public.pem:
+    if key is not None and bytes_of(folder / PUBLIC_KEY) == key.public.pem:
         raise HarnessError(
             f"the seal of {folder} does not fit it, and it is not sealed again",
             remedy=f"see what was done to it: harness evidence verify {folder}",
@@ -119,13 +119,13 @@ def _refuse_anothers(folder: Path, manifest: bytes, key: SealingKey | None) -> N
     )
 
 
-def _end_sealing(folder: Path, listed: Mapping[str, str]) -> None:
-    """What a new manifest came with takes its name, also where a crash kept it from that."""
-    blocks = _part(folder / BLOCKS)
-    if blocks.exists() and digest_of_file(blocks) == listed.get(BLOCKS):
+def _end_sealing(folder: Path, manifest: bytes, key: SealingKey | None) -> None:
+    """What a manifest came with takes its name, also where a crash kept it from that."""
+    blocks, signature = _part(folder / BLOCKS), bytes_of(_part(folder / SIGNATURE))
+    if blocks.exists() and digest_of_file(blocks) == read_manifest(manifest)[0].get(BLOCKS):
         _place(folder / BLOCKS)
-        if _part(folder / SIGNATURE).exists():
-            _place(folder / SIGNATURE)
+    if key is not None and signature is not None and key.public.verifies(signature, manifest):
+        _place(folder / SIGNATURE)
 
 
 def _records_against(folder: Path, listed: Mapping[str, str]) -> Seal:

@@ -262,7 +262,7 @@ def test_a_killed_controller_leaves_journals_that_account_for_every_finished_tes
     summary = json.loads((bench.folder / "runs/run/run.json").read_text())
     assert summary["counts"]["passed"] == len(passed)
     assert summary["counts"]["not_run"] == len(record.plan.tests) - len(passed)
-    assert "not sealed: it never came to its end; harness resume runs/run brings it there" in rendered.stderr
+    assert "not sealed: it has no seal yet; harness resume runs/run brings it to its end" in rendered.stderr
     assert bench.harness("evidence", "verify", "run").returncode == 1
 
 
